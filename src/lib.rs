@@ -1,0 +1,8 @@
+//! unsops (crate docs follow)
+pub mod limits;
+pub mod number;
+pub mod path;
+pub mod secret;
+pub mod sops;
+pub mod text;
+pub mod yaml;

@@ -1,0 +1,40 @@
+//! Values that must not be seen: no `Debug`, `Display`, `Clone`, `Serialize` or `PartialEq`.
+
+/// A value that leaves the process only as part of the answer.
+///
+/// The type has meaning, not machinery: freed heap is wiped by the global allocator (`main.rs`), so copies
+/// that libraries make are covered too. Every `expose()` is a place for a reviewer to look at.
+pub struct Secret<T>(T);
+
+/// Plaintext or key material.
+pub type SecretBytes = Secret<Vec<u8>>;
+
+impl<T> Secret<T> {
+    /// Wraps a value at the place where it is born.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// Shows the value to code that works on it.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+
+    /// Gives the value up, for code that turns it into the answer.
+    pub fn into_exposed(self) -> T {
+        self.0
+    }
+}
+
+impl<T: Clone> Secret<T> {
+    /// Copies the value; a method instead of `Clone`, so that a copy is seen where it is made.
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl From<&str> for SecretBytes {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}

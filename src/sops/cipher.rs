@@ -1,0 +1,1 @@
+//! `ENC[AES256_GCM,…]` values.

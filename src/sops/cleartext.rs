@@ -1,0 +1,37 @@
+//! A decrypted file whose MAC was verified.
+
+use super::mac::MacVerified;
+use super::store::Format;
+use super::tree::Tree;
+use crate::secret::SecretBytes;
+
+/// A verified tree: the only form in which plaintext leaves `sops`.
+pub struct Cleartext {
+    tree: Tree,
+    format: Format,
+}
+
+impl Cleartext {
+    /// The only constructor asks for the proof.
+    pub(super) fn new(tree: Tree, format: Format, _proof: MacVerified) -> Self {
+        Self { tree, format }
+    }
+
+    /// The verified tree.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The format of the file.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The text that `sops -d` prints for this file, byte for byte.
+    ///
+    /// # Errors
+    /// Fixed words where the format cannot hold the content (a binary file without `data`, NaN in JSON).
+    pub fn text(&self) -> Result<SecretBytes, &'static str> {
+        unimplemented!()
+    }
+}

@@ -1,0 +1,79 @@
+//! The SOPS format, pure: bytes in, [`Cleartext`] out. No I/O, no environment, no clock, no threads.
+
+pub mod cipher;
+pub mod cleartext;
+pub mod data_key;
+pub mod mac;
+pub mod metadata;
+pub mod rules;
+pub mod shamir;
+pub mod store;
+pub mod tree;
+
+pub use cleartext::Cleartext;
+pub use data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest};
+pub use metadata::{KeyGroup, MasterKey, Metadata};
+pub use store::Format;
+
+use crate::text::Printable;
+use crate::yaml::Position;
+
+/// Why a file does not open. Fields are numbers, positions, fixed words and [`Printable`] names: never a value.
+#[derive(Debug, thiserror::Error)]
+pub enum SopsError {
+    /// The file is not in its format, or not encrypted by sops, or uses what sops never wrote (exit 5).
+    #[error("{reason}{}", at(.position, .path))]
+    Format {
+        /// The broken rule.
+        reason: String,
+        /// Where in the text, if known.
+        position: Option<Position>,
+        /// Key path of the value, if it is about one.
+        path: Option<Printable>,
+    },
+    /// No key service opened enough shares (exit 6, or 8 if any of them may work later).
+    #[error("none of this file's keys could be opened")]
+    Key(KeyFailure),
+    /// A tag or the MAC does not verify (exit 7).
+    #[error("{reason}{}", at(.position, .path))]
+    Integrity {
+        /// What does not verify.
+        reason: &'static str,
+        /// Where in the text, if known.
+        position: Option<Position>,
+        /// Key path of the value, if it is about one.
+        path: Option<Printable>,
+    },
+}
+
+/// What was tried to recover a data key.
+#[derive(Debug)]
+pub struct KeyFailure {
+    /// Key groups of the file.
+    pub groups: usize,
+    /// Shares that were needed.
+    pub needed: usize,
+    /// Shares that were opened.
+    pub opened: usize,
+    /// One entry per key that was tried and did not open.
+    pub refused: Vec<RefusedKey>,
+}
+
+fn at(position: &Option<Position>, path: &Option<Printable>) -> String {
+    let mut out = String::new();
+    if let Some(path) = path {
+        out.push_str(&format!(", value {path}"));
+    }
+    if let Some(position) = position.filter(|p| p.line > 0) {
+        out.push_str(&format!(" ({position})"));
+    }
+    out
+}
+
+/// Decrypts and verifies a SOPS file.
+///
+/// # Errors
+/// See [`SopsError`].
+pub fn decrypt(_file: &[u8], _format: Format, _keys: &dyn KeyService) -> Result<Cleartext, SopsError> {
+    unimplemented!()
+}

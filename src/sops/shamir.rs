@@ -1,0 +1,1 @@
+//! Shamir shares, as HashiCorp Vault lays them out.

@@ -1,0 +1,67 @@
+//! The one door through which names from outside enter a message.
+
+use std::fmt;
+
+use crate::limits;
+
+/// Text from outside (a path, a key name, a recipient, a provider's error code) made fit for a message:
+/// control and bidirectional characters escaped, length capped ([`limits::PRINTABLE_CHARS`]).
+///
+/// Never made from a decrypted value.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Printable(String);
+
+impl Printable {
+    /// Makes text fit for a message.
+    pub fn new(text: &str) -> Self {
+        let mut out = String::new();
+        for (count, c) in text.chars().enumerate() {
+            if count == limits::PRINTABLE_CHARS {
+                out.push('…');
+                break;
+            }
+            if is_unprintable(c) {
+                out.extend(c.escape_unicode());
+            } else {
+                out.push(c);
+            }
+        }
+        Self(out)
+    }
+
+    /// Makes bytes fit for a message; what is not UTF-8 shows as U+FFFD.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self::new(&String::from_utf8_lossy(bytes))
+    }
+
+    /// The text, already fit for a message.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Printable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Printable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Printable {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+/// Control characters, and those that reorder, hide or break a line: what a terminal or a log viewer could be
+/// fooled with (Unicode Cc, bidi controls of UAX #9, zero-width and line separators, BOM, tags).
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
