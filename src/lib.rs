@@ -1,4 +1,5 @@
 //! unsops (crate docs follow)
+pub mod environment;
 pub mod limits;
 pub mod number;
 pub mod path;

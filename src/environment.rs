@@ -1,0 +1,48 @@
+//! The process environment, read once at start. Nothing else reads `std::env`.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Variables and working directory as they were at start. No `Debug`: variables hold keys and tokens.
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    current_dir: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Takes what the process was started with. `current_dir` is `None` where it was deleted or is unreadable.
+    pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>, current_dir: Option<PathBuf>) -> Self {
+        Self { variables: variables.into_iter().collect(), current_dir }
+    }
+
+    /// A variable, set or not; set but empty is `Some("")`.
+    pub fn var_os(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// A variable that is set and is UTF-8.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.var_os(name)?.to_str()
+    }
+
+    /// A variable that is set, is UTF-8 and is not empty.
+    pub fn non_empty(&self, name: &str) -> Option<&str> {
+        self.var(name).filter(|value| !value.is_empty())
+    }
+
+    /// All variables, for the environment of a child program.
+    pub fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// The working directory (`getcwd`, never `$PWD`, which kustomize leaves stale).
+    pub fn current_dir(&self) -> Option<&Path> {
+        self.current_dir.as_deref()
+    }
+
+    /// `$HOME`, where it is set and not empty.
+    pub fn home(&self) -> Option<&Path> {
+        self.var_os("HOME").filter(|home| !home.is_empty()).map(Path::new)
+    }
+}
