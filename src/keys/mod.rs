@@ -14,6 +14,7 @@
 //! feature. A provider loads what it needs when it is first asked, not before, and is shared by threads.
 
 mod age;
+mod age_pq;
 mod exec;
 mod local;
 mod order;

@@ -2,6 +2,7 @@
 
 use age_core::format::{FileKey, Stanza};
 
+use crate::keys::age_pq;
 use crate::limits;
 use crate::text::Printable;
 
@@ -9,6 +10,8 @@ use crate::text::Printable;
 pub(super) enum Identity {
     /// `AGE-SECRET-KEY-1…`
     X25519(age::x25519::Identity),
+    /// `AGE-SECRET-KEY-PQ-1…`
+    Hybrid(Box<age_pq::Identity>),
 }
 
 /// What trying an identity costs beside time.
@@ -31,13 +34,14 @@ pub(super) enum Unwrapped {
 impl Identity {
     pub(super) fn effort(&self) -> Effort {
         match self {
-            Self::X25519(_) => Effort::Nothing,
+            Self::X25519(_) | Self::Hybrid(_) => Effort::Nothing,
         }
     }
 
     pub(super) fn unwrap(&self, stanzas: &[Stanza]) -> Unwrapped {
         let unwrapped = match self {
             Self::X25519(identity) => age::Identity::unwrap_stanzas(identity, stanzas),
+            Self::Hybrid(identity) => age::Identity::unwrap_stanzas(identity.as_ref(), stanzas),
         };
         match unwrapped {
             Some(Ok(file_key)) => Unwrapped::FileKey(file_key),
@@ -50,6 +54,7 @@ impl Identity {
     pub(super) fn public_half(&self) -> String {
         match self {
             Self::X25519(identity) => identity.to_public().to_string(),
+            Self::Hybrid(identity) => identity.public_half(),
         }
     }
 }
@@ -100,10 +105,15 @@ pub(super) fn parse(text: &[u8], several: bool) -> Result<Vec<Identity>, Malform
     Ok(identities)
 }
 
+const DAMAGED: &str = "is a damaged identity (its checksum does not match)";
+
 /// Reads one identity, or says what the text is instead.
 fn parse_one(text: &str, in_variable: bool) -> Result<Identity, &'static str> {
     if text.starts_with("AGE-SECRET-KEY-1") {
-        return text.parse().map(Identity::X25519).map_err(|_| "is a damaged identity (its checksum does not match)");
+        return text.parse().map(Identity::X25519).map_err(|_| DAMAGED);
+    }
+    if text.starts_with("AGE-SECRET-KEY-PQ-1") {
+        return age_pq::Identity::parse(text).map(|identity| Identity::Hybrid(Box::new(identity))).ok_or(DAMAGED);
     }
     Err(misplaced(text, in_variable))
 }

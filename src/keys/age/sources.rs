@@ -22,8 +22,11 @@ pub(super) struct Sources<'env> {
     environment: &'env Environment,
     policy: KeyPolicy,
     files: OnceLock<Vec<Arc<Source>>>,
-    commands: Mutex<BTreeMap<(KeyCommand, String), Arc<OnceLock<Arc<Source>>>>>,
+    commands: Mutex<BTreeMap<(KeyCommand, String), Slot>>,
 }
+
+/// A place that is filled by the first who needs it, while others wait.
+type Slot = Arc<OnceLock<Arc<Source>>>;
 
 /// A place and what it gave.
 pub(super) struct Source {

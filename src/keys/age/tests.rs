@@ -86,6 +86,17 @@ fn opens_with_an_identity_from_each_place() {
 }
 
 #[test]
+fn opens_with_a_post_quantum_identity() {
+    let pair = Pair {
+        secret: include_str!("../../../tests/keys/age-pq.txt").to_owned(),
+        public: "age1pq1".to_owned(),
+        enc: include_str!("../../../tests/keys/age-pq.share.age").to_owned(),
+    };
+    assert!(opens(&[("SOPS_AGE_KEY", &pair.secret)], &pair));
+    assert!(!opens(&[("SOPS_AGE_KEY", &super::tests::pair().secret)], &pair));
+}
+
+#[test]
 fn what_is_wrong_in_one_place_does_not_matter_if_another_opens() {
     let pair = pair();
     let broken = [("SOPS_AGE_KEY_FILE", "/no/such/file"), ("SOPS_AGE_KEY_CMD", ""), ("XDG_CONFIG_HOME", "relative")];
