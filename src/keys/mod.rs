@@ -18,6 +18,7 @@ mod age_pq;
 mod exec;
 mod local;
 mod order;
+mod terminal;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
