@@ -1,8 +1,10 @@
 //! unsops (crate docs follow)
 pub mod environment;
+pub mod error;
 pub mod limits;
 pub mod number;
 pub mod path;
+pub mod process;
 pub mod secret;
 pub mod sops;
 pub mod text;
