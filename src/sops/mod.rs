@@ -7,6 +7,7 @@ mod fields;
 mod flatten;
 pub mod mac;
 pub mod metadata;
+mod pattern;
 pub mod rules;
 pub mod shamir;
 pub mod store;
