@@ -76,7 +76,7 @@ pub struct KeyFailure {
 /// (`sops-format.md` 2.5 and 8.2). Encrypted values are authenticated either way; a reading only changes how
 /// *unencrypted* leaves are typed.
 ///
-/// A store is asked to load the file again in the other reading: `Format::load(self, file, reading)`.
+/// A store is asked to load the file again in the other reading: `store::load(format, file, reading)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// As sops 3.13.3 reads the file; every format.
@@ -133,7 +133,7 @@ fn at(reason: &str, position: &Option<Position>, path: &Option<Printable>) -> St
 /// # Errors
 /// See [`SopsError`].
 pub fn decrypt(file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Cleartext, SopsError> {
-    let Document { mut tree, metadata } = format.load(file, Reading::Current)?;
+    let Document { mut tree, metadata } = store::load(format, file, Reading::Current)?;
     let Recovered { key, doubt } = data_key::recover(&metadata, keys)?;
     let cipher = Cipher::new(&key);
     let stored = match (StoredMac::open(&metadata, &cipher), doubt) {
@@ -148,7 +148,7 @@ pub fn decrypt(file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Cle
     // An old writer may have meant other values by the same text. A MAC over encrypted values only does not depend on it.
     let others = if metadata.mac_only_encrypted { &[] } else { Reading::others(format) };
     for &reading in others {
-        let Ok(Document { mut tree, .. }) = format.load(file, reading) else { continue };
+        let Ok(Document { mut tree, .. }) = store::load(format, file, reading) else { continue };
         let Ok(computed) = open::open(&mut tree, &cipher, &metadata) else { continue };
         if let Some(proof) = computed.verify(&stored) {
             return Ok(Cleartext::new(tree, format, reading, proof));

@@ -58,9 +58,17 @@ impl Format {
     ///
     /// # Errors
     /// [`SopsError::Format`].
-    pub fn load(self, _file: &[u8], _reading: Reading) -> Result<Document, SopsError> {
-        unimplemented!()
+    pub fn load(self, file: &[u8]) -> Result<Document, SopsError> {
+        load(self, file, Reading::Current)
     }
+}
+
+/// Reads an encrypted file.
+///
+/// # Errors
+/// [`SopsError::Format`].
+pub fn load(_format: Format, _file: &[u8], _reading: Reading) -> Result<Document, SopsError> {
+    unimplemented!()
 }
 
 /// Prints a tree as `sops -d` does.

@@ -1,7 +1,7 @@
 // Makes vectors.jsonl: random trees, encrypted by the Go library of sops 3.13.3, with what the same library makes of
 // them again. In a checkout of github.com/getsops/sops at v3.13.3: put this file into cmd/oracle/, then
 //
-//     go run ./cmd/oracle SEED COUNT > vectors.jsonl
+//	go run ./cmd/oracle SEED COUNT > vectors.jsonl
 //
 // The file beside this one is a choice of short lines; 20,000 of them were compared when this was written.
 package main
