@@ -98,7 +98,7 @@ fn opens_what_nobody_changed() {
     for is_only_encrypted in [false, true] {
         let opened = decrypted(encrypted_with(is_only_encrypted));
         assert_eq!(code(&opened), 0);
-        assert_eq!(to_json(&opened.ok().expect("code 0")), to_json(&plain()));
+        assert_eq!(to_json(&opened.expect("code 0")), to_json(&plain()));
     }
 }
 
@@ -309,7 +309,7 @@ fn keeps_comments_that_do_not_decrypt() {
     for text in [" by hand", "ENC[AES256_GCM,data:AAAA", ""] {
         tree.documents[0].items.push(Item::Comment(Comment { text: text.into(), is_inline: true }));
     }
-    let opened = decrypted(tree).ok().expect("comments are not in the MAC");
+    let opened = decrypted(tree).expect("comments are not in the MAC");
     let kept: Vec<(&[u8], bool)> = opened.documents[0].items[14 - 1..]
         .iter()
         .filter_map(|item| match item {
@@ -343,7 +343,7 @@ fn refuses_data_keys_of_another_length_and_the_wrong_one() {
 fn opens_bytes_as_python_sops_typed_them() {
     let mut tree = encrypted();
     replace(at(&mut tree, "name"), "type:str", "type:bytes");
-    let mut opened = decrypted(tree).ok().expect("bytes are hashed as they are");
+    let mut opened = decrypted(tree).expect("bytes are hashed as they are");
     assert_eq!(bytes(at(&mut opened, "name")), b"db");
 }
 
@@ -434,7 +434,7 @@ proptest! {
         encrypt(&mut tree, &KEY, rule, is_only_encrypted);
         let result = decrypted(tree);
         prop_assert_eq!(code(&result), 0);
-        prop_assert_eq!(to_json(&result.ok().expect("code 0")), to_json(&grow_tree(&entries)));
+        prop_assert_eq!(to_json(&result.expect("code 0")), to_json(&grow_tree(&entries)));
     }
 
     #[test]
