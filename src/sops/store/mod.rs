@@ -92,11 +92,7 @@ impl Format {
         if !self.has_metadata(&tree) {
             return Err(explain(format!("not encrypted by sops: {}", self.missing_metadata()), None));
         }
-        let metadata = match self {
-            Self::Binary | Self::Json | Self::Yaml => Metadata::take_nested(&mut tree)?,
-            Self::Dotenv => Metadata::take_prefixed(&mut tree)?,
-            Self::Ini => Metadata::take_section(&mut tree)?,
-        };
+        let metadata = take_metadata(self, &mut tree)?;
         Ok(Document { tree, metadata })
     }
 
@@ -187,4 +183,8 @@ fn count(n: usize) -> u32 {
 /// The number of characters in bytes; a byte that is not UTF-8 counts as one or none.
 fn characters(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
+}
+
+fn take_metadata(_f: Format, _t: &mut Tree) -> Result<Metadata, SopsError> {
+    Err(format_error("stub", None))
 }

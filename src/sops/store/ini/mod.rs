@@ -53,7 +53,7 @@ pub(super) fn emit(tree: &Tree) -> Result<Vec<u8>, &'static str> {
 
 fn section(name: &str, branch: &Branch) -> Result<Section, &'static str> {
     let mut section = Section::new(name.to_owned(), Default::default());
-    let mut last = None;
+    let mut last: Option<usize> = None;
     for (index, item) in branch.items.iter().enumerate() {
         match item {
             Item::Comment(comment) if index == 0 => section.comment = comment.text.duplicate(),

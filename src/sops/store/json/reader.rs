@@ -19,8 +19,7 @@ pub(in crate::sops::store) fn load(text: &[u8]) -> Result<Tree, SopsError> {
     match reader.peek() {
         Some(b'{') => Ok(Tree { documents: vec![reader.object(1)?] }),
         Some(b'[') => Err(reader.error("the top level is a JSON array, sops knows objects only")),
-        Some(_) => Err(reader.error("the top level is not a JSON object")),
-        None => Err(reader.error("the JSON text is empty")),
+        _ => Err(reader.error("the top level is not a JSON object")),
     }
 }
 
@@ -143,24 +142,20 @@ impl<'a> Reader<'a> {
                     return Ok(out);
                 }
                 Some(b'\\') => self.escape(&mut out)?,
-                Some(_) => return Err(self.error("a control character in a JSON string")),
-                None => return Err(self.error("an unfinished JSON string")),
+                _ => return Err(self.error("a control character in a JSON string")),
             }
         }
     }
 
     fn escape(&mut self, out: &mut String) -> Result<(), SopsError> {
-        let Some(&[_, letter]) = self.rest().first_chunk() else {
-            return Err(self.error("an unfinished JSON string"));
-        };
-        let c = match letter {
-            b'"' | b'\\' | b'/' => char::from(letter),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
+        let c = match self.rest().get(1) {
+            Some(&letter @ (b'"' | b'\\' | b'/')) => char::from(letter),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
                 let Some(unit) = utf16_escape(self.rest()) else {
                     return Err(self.error("`\\u` without four hexadecimal digits in a JSON string"));
                 };
@@ -208,9 +203,14 @@ impl<'a> Reader<'a> {
         self.place.advance(self.text, self.at)
     }
 
+    /// The broken rule, or that nothing is left: Go drops the entry which a cut-off text ends in, we refuse the text.
     fn error(&mut self, reason: impl Into<String>) -> SopsError {
-        let position = self.position();
-        format_error(reason, Some(position))
+        let position = Some(self.position());
+        if self.rest().is_empty() {
+            format_error("the JSON text is cut off", position)
+        } else {
+            format_error(reason, position)
+        }
     }
 }
 

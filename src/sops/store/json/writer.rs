@@ -50,7 +50,10 @@ fn push_value(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), &'st
         Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
         Value::Branch(branch) => push_branch(branch, depth + 1, out)?,
         Value::Comment(_) => return Err("a comment where JSON needs a value"),
-        Value::Float(value) => out.extend_from_slice(float(*value)?.as_bytes()),
+        Value::Float(value) => {
+            let text = number::format_es6(*value).ok_or("JSON has no text for NaN and infinities")?;
+            out.extend_from_slice(text.as_bytes());
+        }
         Value::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
         Value::List(list) => push_list(list, depth + 1, out)?,
         Value::Null => out.extend_from_slice(b"null"),
@@ -71,18 +74,6 @@ fn end(is_empty: bool, depth: usize, bracket: u8, out: &mut Vec<u8>) {
         out.resize(out.len() + depth - 1, b'\t');
     }
     out.push(bracket);
-}
-
-/// As ECMAScript prints numbers (Go `encoding/json`, `floatEncoder`).
-fn float(x: f64) -> Result<String, &'static str> {
-    if !x.is_finite() {
-        return Err("JSON has no text for NaN and infinities");
-    }
-    if x != 0.0 && (x.abs() < 1e-6 || x.abs() >= 1e21) {
-        let text = format!("{x:e}");
-        return Ok(if x.abs() < 1.0 { text } else { text.replace('e', "e+") });
-    }
-    Ok(number::format_f(x))
 }
 
 /// Escapes also `<`, `>`, `&`, U+2028 and U+2029; a byte that is not UTF-8 comes out as `\ufffd`.
