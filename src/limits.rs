@@ -33,6 +33,12 @@ pub const ALIAS_BYTES: usize = 16 << 20;
 /// Most master keys of one file; each may cost a key operation or a network call.
 pub const MASTER_KEYS: usize = 1000;
 
+/// Most key groups of one file: a share's x is one byte, and 0 is the secret itself.
+pub const KEY_GROUPS: usize = 255;
+
+/// Most flattened metadata lines of a dotenv or INI file: `MASTER_KEYS` keys of eight fields each, and contexts.
+pub const METADATA_ENTRIES: usize = 20_000;
+
 /// Largest regular expression of a metadata rule, in bytes.
 pub const REGEX_BYTES: usize = 4096;
 
