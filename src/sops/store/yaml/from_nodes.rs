@@ -59,6 +59,7 @@ impl From<Refused> for SopsError {
 
 impl Converter<'_> {
     fn document(&mut self, document: Document) -> Result<Branch, SopsError> {
+        self.nodes.take()?;
         let mut branch = Branch::default();
         self.comments(&document.comments.head, false, &mut branch)?;
         self.comments(&document.comments.line, false, &mut branch)?;
