@@ -20,6 +20,10 @@ pub const DECRYPTED_BYTES: usize = 256 << 20;
 /// Deepest nesting of a document. go-yaml allows 10,000; real manifests stay below 30.
 pub const NESTING: usize = 255;
 
+/// Most entries, elements and comments of a tree: together they stay below 200 MB of memory. A sops file of
+/// [`FILE_BYTES`] holds at most 300,000 encrypted values.
+pub const TREE_NODES: usize = 1_000_000;
+
 /// Most nodes that aliases may add to a YAML document beyond those written out.
 pub const ALIAS_NODES: usize = 100_000;
 
