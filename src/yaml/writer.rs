@@ -14,3 +14,8 @@ pub fn write_like_sops(_documents: &[Document], _indent: usize) -> String {
 pub fn write_manifest(_document: &Document) -> String {
     unimplemented!()
 }
+
+/// Whether kustomize brings a text through a quoted scalar unchanged.
+pub fn carries(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t' || matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
