@@ -20,6 +20,10 @@ pub const DECRYPTED_BYTES: usize = 256 << 20;
 /// Deepest nesting of a document. go-yaml allows 10,000; real manifests stay below 30.
 pub const NESTING: usize = 255;
 
+/// Most entries, elements and comments of a tree: together they stay below 200 MB of memory. A sops file of
+/// [`FILE_BYTES`] holds at most 300,000 encrypted values.
+pub const TREE_NODES: usize = 1_000_000;
+
 /// Most nodes that aliases may add to a YAML document beyond those written out.
 pub const ALIAS_NODES: usize = 100_000;
 
@@ -28,6 +32,12 @@ pub const ALIAS_BYTES: usize = 16 << 20;
 
 /// Most master keys of one file; each may cost a key operation or a network call.
 pub const MASTER_KEYS: usize = 1000;
+
+/// Most key groups of one file: a share's x is one byte, and 0 is the secret itself.
+pub const KEY_GROUPS: usize = 255;
+
+/// Most flattened metadata lines of a dotenv or INI file: `MASTER_KEYS` keys of eight fields each, and contexts.
+pub const METADATA_ENTRIES: usize = 20_000;
 
 /// Largest regular expression of a metadata rule, in bytes.
 pub const REGEX_BYTES: usize = 4096;

@@ -3,8 +3,11 @@
 pub mod cipher;
 pub mod cleartext;
 pub mod data_key;
+mod fields;
+mod flatten;
 pub mod mac;
 pub mod metadata;
+mod pattern;
 pub mod rules;
 pub mod shamir;
 pub mod store;
@@ -57,6 +60,35 @@ pub struct KeyFailure {
     pub opened: usize,
     /// One entry per key that was tried and did not open.
     pub refused: Vec<RefusedKey>,
+}
+
+/// How the text of a file is read. Writers of different age typed plain scalars differently, and the MAC covers the
+/// typed values: where it does not match for the first reading, the format's other one is tried
+/// (`sops-format.md` 2.5 and 8.2). Encrypted values are authenticated either way; a reading only changes how
+/// *unencrypted* leaves are typed.
+///
+/// A store is asked to load the file again in the other reading: `store::load(format, file, reading)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// As sops 3.13.3 reads the file; every format.
+    Current,
+    /// JSON and binary: every number is a float, as in sops up to 3.13.1.
+    JsonFloats,
+    /// YAML: a plain scalar of the data (not of the stanza) is a string with its raw text if yaml.v3 takes it for
+    /// a timestamp, or for a float that yaml.v2 took for a string, as sops up to 3.6.1 wrote it. yaml.v2 knew a float
+    /// by `^[-+]?[0-9]*\.?[0-9]+([eE][-+][0-9]+)?$` (no `1.`, no `1e3`), and `.inf`, `.nan`.
+    YamlV2,
+}
+
+impl Reading {
+    /// The readings of a format in the order of trying.
+    pub fn of(format: Format) -> &'static [Self] {
+        match format {
+            Format::Binary | Format::Json => &[Self::Current, Self::JsonFloats],
+            Format::Dotenv | Format::Ini => &[Self::Current],
+            Format::Yaml => &[Self::Current, Self::YamlV2],
+        }
+    }
 }
 
 fn at(position: &Option<Position>, path: &Option<Printable>) -> String {
