@@ -7,10 +7,15 @@ mod fields;
 mod flatten;
 pub mod mac;
 pub mod metadata;
+mod open;
 mod pattern;
 pub mod rules;
 pub mod shamir;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod test_encryptor;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 
 pub use cleartext::Cleartext;
@@ -18,6 +23,10 @@ pub use data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequ
 pub use metadata::{KeyGroup, MasterKey, Metadata};
 pub use store::Format;
 
+use self::cipher::Cipher;
+use self::data_key::Recovered;
+use self::mac::StoredMac;
+use self::store::Document;
 use crate::text::Printable;
 use crate::yaml::Position;
 
@@ -25,7 +34,7 @@ use crate::yaml::Position;
 #[derive(Debug, thiserror::Error)]
 pub enum SopsError {
     /// The file is not in its format, or not encrypted by sops, or uses what sops never wrote (exit 5).
-    #[error("{reason}{}", at(.position, .path))]
+    #[error("{}", at(.reason, .position, .path))]
     Format {
         /// The broken rule.
         reason: String,
@@ -35,10 +44,10 @@ pub enum SopsError {
         path: Option<Printable>,
     },
     /// No key service opened enough shares (exit 6, or 8 if any of them may work later).
-    #[error("none of this file's keys could be opened")]
+    #[error("{}", .0.summary())]
     Key(KeyFailure),
     /// A tag or the MAC does not verify (exit 7).
-    #[error("{reason}{}", at(.position, .path))]
+    #[error("{}", at(.reason, .position, .path))]
     Integrity {
         /// What does not verify.
         reason: &'static str,
@@ -81,21 +90,38 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// The readings of a format in the order of trying.
-    pub fn of(format: Format) -> &'static [Self] {
+    /// The readings that a format has besides [`Reading::Current`].
+    pub fn others(format: Format) -> &'static [Self] {
         match format {
-            Format::Binary | Format::Json => &[Self::Current, Self::JsonFloats],
-            Format::Dotenv | Format::Ini => &[Self::Current],
-            Format::Yaml => &[Self::Current, Self::YamlV2],
+            Format::Binary | Format::Json => &[Self::JsonFloats],
+            Format::Dotenv | Format::Ini => &[],
+            Format::Yaml => &[Self::YamlV2],
         }
     }
 }
 
-fn at(position: &Option<Position>, path: &Option<Printable>) -> String {
+impl KeyFailure {
+    fn summary(&self) -> String {
+        match (self.groups, self.opened) {
+            (0 | 1, 0) => "none of this file's keys could be opened".to_owned(),
+            (0 | 1, _) => "this file's data key could not be recovered".to_owned(),
+            (groups, opened) if opened < self.needed => {
+                format!("{opened} of this file's {groups} key groups could be opened, and {} are needed", self.needed)
+            }
+            (groups, opened) => {
+                format!("the shares of {opened} of this file's {groups} key groups do not fit together")
+            }
+        }
+    }
+}
+
+/// `value data.password: REASON (line 4, column 13)`
+fn at(reason: &str, position: &Option<Position>, path: &Option<Printable>) -> String {
     let mut out = String::new();
     if let Some(path) = path {
-        out.push_str(&format!(", value {path}"));
+        out.push_str(&format!("value {path}: "));
     }
+    out.push_str(reason);
     if let Some(position) = position.filter(|p| p.line > 0) {
         out.push_str(&format!(" ({position})"));
     }
@@ -106,6 +132,29 @@ fn at(position: &Option<Position>, path: &Option<Printable>) -> String {
 ///
 /// # Errors
 /// See [`SopsError`].
-pub fn decrypt(_file: &[u8], _format: Format, _keys: &dyn KeyService) -> Result<Cleartext, SopsError> {
-    unimplemented!()
+pub fn decrypt(file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Cleartext, SopsError> {
+    let Document { mut tree, metadata } = store::load(format, file, Reading::Current)?;
+    let Recovered { key, doubt } = data_key::recover(&metadata, keys)?;
+    let cipher = Cipher::new(&key);
+    let stored = match (StoredMac::open(&metadata, &cipher), doubt) {
+        (Ok(stored), _) => stored,
+        (Err(_), Some(failure)) if !metadata.mac.is_empty() => return Err(SopsError::Key(failure)),
+        (Err(error), _) => return Err(error),
+    };
+    let computed = open::open(&mut tree, &cipher, &metadata)?;
+    if let Some(proof) = computed.verify(&stored) {
+        return Ok(Cleartext::new(tree, format, Reading::Current, proof));
+    }
+    // An old writer may have meant other values by the same text. A MAC over encrypted values only does not depend on it.
+    let others = if metadata.mac_only_encrypted { &[] } else { Reading::others(format) };
+    for &reading in others {
+        let Ok(Document { mut tree, .. }) = store::load(format, file, reading) else { continue };
+        let Ok(computed) = open::open(&mut tree, &cipher, &metadata) else { continue };
+        if let Some(proof) = computed.verify(&stored) {
+            return Ok(Cleartext::new(tree, format, reading, proof));
+        }
+    }
+    Err(SopsError::Integrity { reason: MISMATCH, position: None, path: None })
 }
+
+const MISMATCH: &str = "the MAC does not match: values were changed, added, removed or moved after sops wrote the file";

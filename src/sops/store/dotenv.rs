@@ -85,3 +85,59 @@ fn push_escaped(text: &[u8], out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::timestamp::Timestamp;
+
+    fn entry(key: &str, value: Value) -> Item {
+        Item::Entry(Entry { key: key.to_owned(), value, position: Position::default() })
+    }
+
+    fn printed(items: Vec<Item>) -> Result<String, &'static str> {
+        emit(&Tree { documents: vec![Branch { items }] }).map(|text| String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn changes_line_breaks_only() {
+        let tree = load(b"\n#c \r\na b = \"x\" #y\\n\\\\n=\r\n\n=\n").unwrap();
+        let Item::Entry(first) = &tree.documents[0].items[1] else { panic!() };
+        assert_eq!(first.key, "a b ");
+        assert_eq!((first.position.line, first.position.column), (3, 6));
+        assert!(matches!(&first.value, Value::Str(text) if text.expose() == b" \"x\" #y\n\\\n=\r"));
+        assert_eq!(emit(&tree).unwrap(), b"#c \r\na b = \"x\" #y\\n\\\\n=\r\n=\n");
+    }
+
+    #[test]
+    fn refuses_a_line_without_delimiter_and_does_not_show_it() {
+        let error = load(b"a=b\n \n").map(|_| ()).unwrap_err();
+        assert_eq!(error.to_string(), "a dotenv line without `=` (line 2, column 1)");
+    }
+
+    #[test]
+    fn refuses_a_key_that_is_not_utf_8_but_takes_such_a_value() {
+        assert!(load(b"\xff=a").is_err());
+        assert!(load(b"a=\xff\n#\xff").is_ok());
+    }
+
+    #[test]
+    fn prints_typed_values_as_sops_does() {
+        // From a YAML file that was encrypted into dotenv; texts by sops 3.13.3.
+        let time = Timestamp::parse_rfc3339("2020-01-02T03:04:05.5+01:00").unwrap();
+        let items = vec![
+            entry("a", Value::Bool(true)),
+            entry("b", Value::Float(1.0)),
+            entry("c", Value::Int(-1)),
+            entry("d", Value::Null),
+            entry("e", Value::Time(time)),
+        ];
+        assert_eq!(printed(items).unwrap(), "a=true\nb=1.0\nc=-1\nd=<nil>\ne=2020-01-02T03:04:05+01:00\n");
+    }
+
+    #[test]
+    fn refuses_to_print_containers() {
+        assert!(printed(vec![entry("a", Value::List(Vec::new()))]).is_err());
+        assert!(printed(vec![entry("a", Value::Branch(Branch::default()))]).is_err());
+    }
+}

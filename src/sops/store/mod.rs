@@ -14,9 +14,9 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-use super::SopsError;
 use super::metadata::Metadata;
 use super::tree::{Item, Tree};
+use super::{Reading, SopsError};
 use crate::limits;
 use crate::secret::SecretBytes;
 use crate::yaml::Position;
@@ -71,29 +71,12 @@ impl Format {
         }
     }
 
-    /// Reads an encrypted file.
+    /// [`load`] in the current reading.
     ///
     /// # Errors
-    /// [`SopsError::Format`]: larger than [`limits::FILE_BYTES`], not well-formed, or without `sops` metadata. Where
-    /// the content looks like a SOPS file of another format, the reason says so.
+    /// As [`load`].
     pub fn load(self, file: &[u8]) -> Result<Document, SopsError> {
-        if file.trim_ascii().is_empty() {
-            return Err(format_error("not encrypted by sops: the file is empty", None));
-        }
-        let explain = |reason: String, position| {
-            let reason = if self == Self::Binary { binary::explain(&reason) } else { reason };
-            let hint = looks_like::hint(self, file).unwrap_or_default();
-            format_error(reason + &hint, position)
-        };
-        let mut tree = match load_tree(self, file) {
-            Err(SopsError::Format { reason, position, path: None }) => return Err(explain(reason, position)),
-            other => other?,
-        };
-        if !self.has_metadata(&tree) {
-            return Err(explain(format!("not encrypted by sops: {}", self.missing_metadata()), None));
-        }
-        let metadata = take_metadata(self, &mut tree)?;
-        Ok(Document { tree, metadata })
+        load(self, file, Reading::Current)
     }
 
     /// Whether the first document has what sops takes for metadata.
@@ -104,6 +87,7 @@ impl Format {
         })
     }
 
+    /// What a file that is not encrypted lacks.
     fn missing_metadata(self) -> &'static str {
         match self {
             Self::Binary | Self::Json => "no `sops` key at the top level",
@@ -114,6 +98,37 @@ impl Format {
     }
 }
 
+/// Reads an encrypted file.
+///
+/// # Errors
+/// [`SopsError::Format`]: larger than [`limits::FILE_BYTES`], not well-formed, or without `sops` metadata. Where the
+/// content looks like a SOPS file of another format, the reason says so.
+pub fn load(format: Format, file: &[u8], reading: Reading) -> Result<Document, SopsError> {
+    if file.trim_ascii().is_empty() {
+        return Err(format_error("not encrypted by sops: the file is empty", None));
+    }
+    let explain = |reason: String, position| {
+        let reason = if format == Format::Binary { binary::explain(&reason) } else { reason };
+        match looks_like::hint(format, file) {
+            Some(hint) => format_error(reason + &hint, None),
+            None => format_error(reason, position),
+        }
+    };
+    let mut tree = match load_tree(format, file, reading) {
+        Err(SopsError::Format { reason, position, path: None }) => return Err(explain(reason, position)),
+        other => other?,
+    };
+    if !format.has_metadata(&tree) {
+        return Err(explain(format!("not encrypted by sops: {}", format.missing_metadata()), None));
+    }
+    let metadata = match format {
+        Format::Binary | Format::Json | Format::Yaml => Metadata::take_nested(&mut tree)?,
+        Format::Dotenv => Metadata::take_prefixed(&mut tree)?,
+        Format::Ini => Metadata::take_section(&mut tree)?,
+    };
+    Ok(Document { tree, metadata })
+}
+
 /// Reads a text that is not encrypted (or not taken apart yet): what `sops -e` would see. Metadata stays in the tree.
 ///
 /// Bytes are the single value `data` of a binary tree.
@@ -121,7 +136,7 @@ impl Format {
 /// # Errors
 /// [`SopsError::Format`].
 pub fn load_plain(format: Format, text: &[u8]) -> Result<Tree, SopsError> {
-    if format == Format::Binary { binary::load_plain(text) } else { load_tree(format, text) }
+    if format == Format::Binary { binary::load_plain(text) } else { load_tree(format, text, Reading::Current) }
 }
 
 /// Prints a tree as `sops -d` does (3.13.3), byte for byte.
@@ -139,15 +154,15 @@ pub fn emit_plain(format: Format, tree: &Tree) -> Result<SecretBytes, &'static s
     text.map(SecretBytes::new)
 }
 
-fn load_tree(format: Format, text: &[u8]) -> Result<Tree, SopsError> {
+fn load_tree(format: Format, text: &[u8], reading: Reading) -> Result<Tree, SopsError> {
     if text.len() > limits::FILE_BYTES {
         return Err(format_error(format!("larger than {} MiB", limits::FILE_BYTES >> 20), None));
     }
     match format {
-        Format::Binary | Format::Json => json::load(text),
+        Format::Binary | Format::Json => json::load(text, reading),
         Format::Dotenv => dotenv::load(text),
         Format::Ini => ini::load(text),
-        Format::Yaml => yaml::load(text),
+        Format::Yaml => yaml::load(text, reading),
     }
 }
 
@@ -183,8 +198,4 @@ fn count(n: usize) -> u32 {
 /// The number of characters in bytes; a byte that is not UTF-8 counts as one or none.
 fn characters(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
-}
-
-fn take_metadata(_f: Format, _t: &mut Tree) -> Result<Metadata, SopsError> {
-    Err(format_error("stub", None))
 }

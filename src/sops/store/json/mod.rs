@@ -5,3 +5,6 @@ mod writer;
 
 pub(super) use reader::load;
 pub(super) use writer::emit;
+
+#[cfg(test)]
+mod tests;

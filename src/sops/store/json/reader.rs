@@ -5,16 +5,18 @@
 
 use crate::limits;
 use crate::secret::SecretBytes;
-use crate::sops::SopsError;
 use crate::sops::store::{NodeBudget, characters, count, format_error};
 use crate::sops::tree::{Branch, Entry, Item, Tree, Value};
+use crate::sops::{Reading, SopsError};
 use crate::yaml::Position;
 
 /// Reads one object; whatever follows it is ignored, as sops does.
 ///
-/// Integers that fit `i64` stay exact, other numbers are floats (sops 3.13.2 and later).
-pub(in crate::sops::store) fn load(text: &[u8]) -> Result<Tree, SopsError> {
-    let mut reader = Reader { text, at: 0, place: Place::default(), nodes: NodeBudget::new() };
+/// Integers that fit `i64` stay exact, other numbers are floats (sops 3.13.2 and later); in
+/// [`Reading::JsonFloats`] every number is a float.
+pub(in crate::sops::store) fn load(text: &[u8], reading: Reading) -> Result<Tree, SopsError> {
+    let keeps_integers = reading != Reading::JsonFloats;
+    let mut reader = Reader { text, keeps_integers, at: 0, place: Place::default(), nodes: NodeBudget::new() };
     reader.skip_blanks();
     match reader.peek() {
         Some(b'{') => Ok(Tree { documents: vec![reader.object(1)?] }),
@@ -25,6 +27,7 @@ pub(in crate::sops::store) fn load(text: &[u8]) -> Result<Tree, SopsError> {
 
 struct Reader<'a> {
     text: &'a [u8],
+    keeps_integers: bool,
     /// Offset of the next byte; never goes back.
     at: usize,
     place: Place,
@@ -117,7 +120,7 @@ impl<'a> Reader<'a> {
             return Err(self.error("a malformed JSON number"));
         };
         let value = match text.parse::<i64>() {
-            Ok(value) if is_integer => Value::Int(value),
+            Ok(value) if is_integer && self.keeps_integers => Value::Int(value),
             _ => match text.parse::<f64>() {
                 Ok(value) if value.is_finite() => Value::Float(value),
                 _ => return Err(self.error("a JSON number out of range")),
