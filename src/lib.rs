@@ -1,6 +1,7 @@
 //! unsops (crate docs follow)
 pub mod environment;
 pub mod error;
+pub mod generator;
 pub mod limits;
 pub mod number;
 pub mod path;

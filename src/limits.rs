@@ -56,3 +56,6 @@ pub const DEADLINE_ARGOCD: Duration = Duration::from_secs(45);
 
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
+pub const ERRORS: usize = 50;
