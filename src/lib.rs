@@ -2,6 +2,7 @@
 pub mod environment;
 pub mod error;
 pub mod generator;
+pub mod keys;
 pub mod limits;
 pub mod number;
 pub mod path;
