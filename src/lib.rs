@@ -1,5 +1,6 @@
 //! unsops (crate docs follow)
 pub mod environment;
+pub mod keys;
 pub mod limits;
 pub mod number;
 pub mod path;
