@@ -23,6 +23,10 @@ pub const DECRYPTED_BYTES: usize = 256 << 20;
 /// Deepest nesting of a document. go-yaml allows 10,000; real manifests stay below 30.
 pub const NESTING: usize = 255;
 
+/// Most entries, elements and comments of a tree: together they stay below 200 MB of memory. A sops file of
+/// [`FILE_BYTES`] holds at most 300,000 encrypted values.
+pub const TREE_NODES: usize = 1_000_000;
+
 /// Most nodes that aliases may add to a YAML document beyond those written out.
 pub const ALIAS_NODES: usize = 100_000;
 
@@ -32,6 +36,11 @@ pub const ALIAS_BYTES: usize = 16 << 20;
 /// Most master keys of one file; each may cost a key operation or a network call.
 pub const MASTER_KEYS: usize = 1000;
 
+/// Most key groups of one file: a share's x is one byte, and 0 is the secret itself.
+pub const KEY_GROUPS: usize = 255;
+
+/// Most flattened metadata lines of a dotenv or INI file: `MASTER_KEYS` keys of eight fields each, and contexts.
+pub const METADATA_ENTRIES: usize = 20_000;
 /// Largest wrapped key of the age kind, in bytes of armor. One stanza and a 33-byte payload need 2.5 KiB at most
 /// (post-quantum); the `age` crate's header parser is quadratic.
 pub const AGE_KEY_BYTES: usize = 16 << 10;
@@ -86,3 +95,17 @@ pub const DEADLINE_ARGOCD: Duration = Duration::from_secs(45);
 
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
+pub const ERRORS: usize = 50;
+/// Largest wrapped key of the PGP kind, in bytes of armor; one RSA-4096 recipient and a share need 1.5 KiB.
+pub const PGP_KEY_BYTES: usize = 64 << 10;
+
+/// Most recipients of one PGP message that are looked at. sops writes one.
+pub const PGP_RECIPIENTS: usize = 64;
+
+/// Most private-key operations for one PGP message; only hidden recipients need more than one.
+pub const PGP_TRIES: usize = 256;
+
+/// Most files of a directory of keys.
+pub const KEY_FILES: usize = 10_000;

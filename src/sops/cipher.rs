@@ -1,1 +1,162 @@
 //! `ENC[AES256_GCM,…]` values.
+//!
+//! Source: getsops/sops v3.13, `aes/cipher.go`. Stricter than Go where no release differs (`sops-format.md` 1.2):
+//! nothing stands after the `]`, base64 has one spelling, the iv has 32 bytes.
+
+use aes_gcm::aead::AeadInPlace;
+use aes_gcm::aead::generic_array::GenericArray;
+use aes_gcm::aead::generic_array::typenum::U32;
+use aes_gcm::aes::Aes256;
+use aes_gcm::{AesGcm, KeyInit};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::data_key::DataKey;
+use super::fields::parse_bool;
+use super::tree::{Comment, Value};
+use crate::secret::Secret;
+use crate::yaml::timestamp::Timestamp;
+
+/// A token taken apart.
+pub struct EncryptedValue {
+    data: Vec<u8>,
+    iv: [u8; 32],
+    tag: [u8; 16],
+    kind: Kind,
+}
+
+/// What a token holds. The kind is not authenticated: editing it is not noticed unless the value does not fit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bool,
+    /// Written by Python sops only; read as a string.
+    Bytes,
+    Comment,
+    Float,
+    Int,
+    Str,
+    Time,
+}
+
+/// Why a value does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CipherError {
+    /// Not a token, or not one that sops writes.
+    Malformed(&'static str),
+    /// Not encrypted with this key at this place, or changed since.
+    Tampered(&'static str),
+}
+
+/// The cipher of one file: AES-256-GCM with the data key.
+pub struct Cipher {
+    // Boxed: the allocator wipes the key schedule when it is freed.
+    aes: Box<AesGcm<Aes256, U32>>,
+}
+
+impl Cipher {
+    /// Sets the key up.
+    pub fn new(key: &DataKey) -> Self {
+        Self { aes: Box::new(AesGcm::new(GenericArray::from_slice(key.expose()))) }
+    }
+
+    /// Opens a token: authenticates it with its place (`additional`, the path with `:` after each key) and gives
+    /// back the typed value.
+    ///
+    /// # Errors
+    /// See [`CipherError`].
+    pub fn open(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError> {
+        let EncryptedValue { mut data, iv, tag, kind } =
+            EncryptedValue::parse(token).map_err(CipherError::Malformed)?;
+        self.aes.decrypt_in_place_detached(&iv.into(), additional, &mut data, &tag.into()).map_err(|_| {
+            CipherError::Tampered("does not decrypt: it was changed, moved, or encrypted with another key")
+        })?;
+        typed(data, kind)
+    }
+}
+
+impl EncryptedValue {
+    /// Takes a token apart. `Err` says in fixed words what is wrong with it.
+    pub fn parse(token: &[u8]) -> Result<Self, &'static str> {
+        const SHAPE: &str = "not in the form ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]";
+        let rest = token.strip_prefix(b"ENC[AES256_GCM,data:").ok_or(SHAPE)?;
+        let (data, rest) = split_once(rest, b",iv:").ok_or(SHAPE)?;
+        let (iv, rest) = split_once(rest, b",tag:").ok_or(SHAPE)?;
+        let (tag, rest) = split_once(rest, b",type:").ok_or(SHAPE)?;
+        let kind = rest.strip_suffix(b"]").ok_or(SHAPE)?;
+        let kind = Kind::parse(kind).ok_or("unknown type of encrypted value")?;
+        if data.is_empty() {
+            return Err("no data in the ENC[…] token");
+        }
+        Ok(Self {
+            data: STANDARD.decode(data).map_err(|_| "data of the ENC[…] token is not base64")?,
+            iv: decode_exactly(iv).ok_or("iv of the ENC[…] token is not 32 bytes of base64")?,
+            tag: decode_exactly(tag).ok_or("tag of the ENC[…] token is not 16 bytes of base64")?,
+            kind,
+        })
+    }
+}
+
+/// Splits at the first separator.
+fn split_once<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    // Base64 has no comma, so in a real token the separator begins at the first one.
+    let at = text.iter().position(|&byte| byte == b',')?;
+    let (before, rest) = text.split_at_checked(at)?;
+    Some((before, rest.strip_prefix(separator)?))
+}
+
+fn decode_exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    // The engine wants room for whole groups of three.
+    let mut buffer = [0; 36];
+    let length = STANDARD.decode_slice(text, &mut buffer).ok()?;
+    bytes.copy_from_slice(buffer.get(..length).filter(|decoded| decoded.len() == N)?);
+    Some(bytes)
+}
+
+impl Kind {
+    fn parse(word: &[u8]) -> Option<Self> {
+        Some(match word {
+            b"bool" => Self::Bool,
+            b"bytes" => Self::Bytes,
+            b"comment" => Self::Comment,
+            b"float" => Self::Float,
+            b"int" => Self::Int,
+            b"str" => Self::Str,
+            b"time" => Self::Time,
+            _ => return None,
+        })
+    }
+}
+
+/// Gives decrypted bytes their type.
+fn typed(plaintext: Vec<u8>, kind: Kind) -> Result<Value, CipherError> {
+    const UNFIT: CipherError = CipherError::Tampered("does not fit its type: the type was changed");
+    let text = || std::str::from_utf8(&plaintext).map_err(|_| UNFIT);
+    match kind {
+        Kind::Bool => parse_bool(&plaintext).map(Value::Bool).ok_or(UNFIT),
+        Kind::Bytes | Kind::Str => Ok(Value::Str(Secret::new(plaintext))),
+        Kind::Comment => Ok(Value::Comment(Comment { text: Secret::new(plaintext), is_inline: false })),
+        Kind::Float => parse_float(text()?).map(Value::Float).ok_or(UNFIT),
+        Kind::Int => match text()?.parse() {
+            Ok(number) => Ok(Value::Int(number)),
+            // Python sops wrote integers of any size.
+            Err(_) if is_integer(text()?) => Err(CipherError::Malformed("encrypted integer beyond 64 bits")),
+            Err(_) => Err(UNFIT),
+        },
+        Kind::Time => Timestamp::parse_rfc3339(text()?).map(Value::Time).ok_or(UNFIT),
+    }
+}
+
+/// Go `strconv.ParseFloat` of what sops writes: decimal, or a name of infinity or NaN; out of range is an error.
+fn parse_float(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+    let is_signed_nan = number.is_nan() && text.starts_with(['+', '-']);
+    let is_out_of_range = number.is_infinite() && has_digit;
+    (!is_signed_nan && !is_out_of_range).then_some(number)
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}

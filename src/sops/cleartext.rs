@@ -1,7 +1,8 @@
 //! A decrypted file whose MAC was verified.
 
+use super::Reading;
 use super::mac::MacVerified;
-use super::store::Format;
+use super::store::{self, Format};
 use super::tree::Tree;
 use crate::secret::SecretBytes;
 
@@ -9,12 +10,13 @@ use crate::secret::SecretBytes;
 pub struct Cleartext {
     tree: Tree,
     format: Format,
+    reading: Reading,
 }
 
 impl Cleartext {
     /// The only constructor asks for the proof.
-    pub(super) fn new(tree: Tree, format: Format, _proof: MacVerified) -> Self {
-        Self { tree, format }
+    pub(super) fn new(tree: Tree, format: Format, reading: Reading, _proof: MacVerified) -> Self {
+        Self { tree, format, reading }
     }
 
     /// The verified tree.
@@ -27,11 +29,16 @@ impl Cleartext {
         self.format
     }
 
+    /// The reading of the file's plain scalars for which the MAC matched.
+    pub fn reading(&self) -> Reading {
+        self.reading
+    }
+
     /// The text that `sops -d` prints for this file, byte for byte.
     ///
     /// # Errors
     /// Fixed words where the format cannot hold the content (a binary file without `data`, NaN in JSON).
     pub fn text(&self) -> Result<SecretBytes, &'static str> {
-        unimplemented!()
+        store::emit_plain(self.format, &self.tree)
     }
 }
