@@ -26,6 +26,7 @@ pub const NESTING: usize = 255;
 /// Most entries, elements and comments of a tree: together they stay below 200 MB of memory. A sops file of
 /// [`FILE_BYTES`] holds at most 300,000 encrypted values.
 pub const TREE_NODES: usize = 1_000_000;
+
 /// Most nodes written out in a YAML text; a node takes about 100 bytes. The text of a ResourceList at `STDIN_BYTES` has
 /// about as many.
 pub const YAML_NODES: usize = 2_000_000;
