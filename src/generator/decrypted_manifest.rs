@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::error::{GeneratorError, Sentence};
-use super::fields::is_null;
+use super::fields::{is_merge, is_null};
 use super::metadata::{BEHAVIOR, Behavior, LOCAL_CONFIG, NEEDS_HASH, check_for_kustomize};
 use super::piece::{Piece, Resource, ResourceId};
 use super::source::Opened;
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::sops::store::Format;
 use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::writer::carries;
-use crate::yaml::{self, Document, Kind, Node, Position, ScalarStyle};
+use crate::yaml::{self, Document, Kind, Node, Position};
 
 /// Checks a decrypted manifest and takes it apart.
 ///
@@ -113,9 +113,11 @@ impl<'a> Reader<'a> {
 
     fn document(&mut self, document: Document) {
         self.document += 1;
-        if !is_empty(&document.root) {
-            self.check(&document.root);
-            self.object(document.root);
+        let mut root = document.root;
+        if !is_empty(&root) {
+            self.check(&root);
+            self.expand_merges(&mut root);
+            self.object(root);
         }
     }
 
@@ -195,6 +197,33 @@ impl<'a> Reader<'a> {
         (needs_hash, behavior)
     }
 
+    /// Puts in what `<<` merges, as kustomize does (sops prints such a key as `!!merge <<`).
+    fn expand_merges(&mut self, node: &mut Node) {
+        let pairs = match &mut node.kind {
+            Kind::Mapping(pairs, _) => pairs,
+            Kind::Sequence(elements, _) => return elements.iter_mut().for_each(|element| self.expand_merges(element)),
+            Kind::Scalar(..) => return,
+        };
+        pairs.iter_mut().for_each(|(_, value)| self.expand_merges(value));
+        let (merges, mut kept): (Vec<_>, Vec<_>) =
+            std::mem::take(pairs).into_iter().partition(|(key, _)| is_merge(key));
+        let mut names: BTreeSet<String> =
+            if merges.is_empty() { BTreeSet::new() } else { kept.iter().map(name).collect() };
+        for (_, value) in merges {
+            let sources = match value.kind {
+                Kind::Sequence(sources, _) => sources,
+                Kind::Mapping(..) | Kind::Scalar(..) => vec![value],
+            };
+            for source in sources {
+                match source.kind {
+                    Kind::Mapping(merged, _) => kept.extend(merged.into_iter().filter(|pair| names.insert(name(pair)))),
+                    _ => self.error(source.position, "'<<' must name a mapping"),
+                }
+            }
+        }
+        *pairs = kept;
+    }
+
     /// Checks everything below a node. The reader bounds how deep that goes.
     fn check(&mut self, node: &Node) {
         match &node.kind {
@@ -270,6 +299,10 @@ fn is_string(node: &Node) -> bool {
     matches!(node.kind, Kind::Scalar(..)) && matches!(resolve(node), Ok(Resolved::Str(_)))
 }
 
-fn is_merge(key: &Node) -> bool {
-    key.tag.is_none() && matches!(&key.kind, Kind::Scalar(text, ScalarStyle::Plain) if text == "<<")
+/// The text of a key.
+fn name(pair: &(Node, Node)) -> String {
+    match &pair.0.kind {
+        Kind::Scalar(text, _) => text.clone(),
+        Kind::Mapping(..) | Kind::Sequence(..) => String::new(),
+    }
 }

@@ -245,11 +245,11 @@ fn collect<'a>(
 ) {
     let mut merged = Vec::new();
     for (key, value) in pairs {
-        let Kind::Scalar(name, style) = &key.kind else {
+        let Kind::Scalar(name, _) = &key.kind else {
             findings.wrong_type(path, key, "a field name", None);
             continue;
         };
-        if name == "<<" && *style == ScalarStyle::Plain && key.tag.is_none() {
+        if is_merge(key) {
             merged.push(value);
             continue;
         }
@@ -276,6 +276,15 @@ fn collect<'a>(
                 _ => findings.wrong_type(path, source, "a mapping to merge", None),
             }
         }
+    }
+}
+
+/// Whether a key is the merge key of YAML 1.1, which yaml.v2 and yaml.v3 still obey.
+pub(super) fn is_merge(key: &Node) -> bool {
+    match (&key.kind, key.tag.as_deref()) {
+        (Kind::Scalar(text, style), None) => text == "<<" && *style == ScalarStyle::Plain,
+        (Kind::Scalar(text, _), Some("!!merge")) => text == "<<",
+        _ => false,
     }
 }
 
