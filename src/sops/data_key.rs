@@ -116,7 +116,7 @@ pub(super) fn recover(metadata: &Metadata, keys: &dyn KeyService) -> Result<Reco
         Err((group, reason)) => {
             failure.refused.push(RefusedKey {
                 group,
-                key: Printable::new(&format!("key group {}", group + 1)),
+                key: Printable::new(&format!("key_groups[{group}]")),
                 refusal: Refusal::Denied(Printable::new(reason)),
                 hint: None,
             });

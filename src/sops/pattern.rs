@@ -626,3 +626,72 @@ const POSIX: [(&str, &[(u32, u32)]); 14] = [
     ("word", WORD),
     ("xdigit", &[(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `testdata/make_patterns.go` made the table; 200,000 such patterns were compared when this was written.
+    #[test]
+    fn matches_where_go_matches() {
+        let mut lines = include_str!("testdata/patterns.jsonl").lines();
+        let texts: Vec<String> = serde_json::from_str(lines.next().expect("texts")).expect("JSON");
+        for line in lines {
+            let [go_pattern, go_matches]: [String; 2] = serde_json::from_str(line).expect("JSON");
+            let Ok(pattern) = Pattern::compile(&go_pattern) else { panic!("{go_pattern:?} is not read") };
+            if pattern.regex.is_none() {
+                assert_eq!(go_matches, "invalid", "{go_pattern:?}");
+            } else {
+                let matches: String = texts.iter().map(|text| if pattern.is_match(text) { '1' } else { '0' }).collect();
+                assert_eq!(matches, go_matches, "{go_pattern:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn reads_what_people_write() {
+        for (pattern, yes, no) in [
+            ("^(data|stringData)$", "stringData", "metadata"),
+            ("(?i)password|token$", "dbPassWord", "tokens"),
+            ("^[[:alpha:]_]+$", "ab_c", "ab1"),
+            (r"\Qa.b\E", "xa.b", "axb"),
+            ("(?P<n>secret)", "my-secret", "my-secre"),
+            (r"^\S+$", "a\u{b}b", "a b"),
+            ("^.*_(pass|pw)$", "db_pw", "db_pwd"),
+            ("[^[:ascii:]]", "ключ", "key"),
+            ("(?i)^k", "\u{212a}", "\u{43a}"),
+        ] {
+            let Ok(compiled) = Pattern::compile(pattern) else { panic!("{pattern}") };
+            assert!(compiled.is_match(yes), "{pattern} {yes}");
+            assert!(!compiled.is_match(no), "{pattern} {no}");
+        }
+    }
+
+    #[test]
+    fn pattern_that_go_refuses_never_matches() {
+        for pattern in ["[", "(?=a)", "a**", "*", "a{1001}", r"\8", "((a{100}){100})", "(?<n", ")"] {
+            let Ok(compiled) = Pattern::compile(pattern) else { panic!("{pattern}") };
+            assert!(compiled.regex.is_none(), "{pattern}");
+            assert!(!compiled.is_match("a"), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_would_read_differently_or_too_slowly() {
+        let nested = format!("{}a{}", "(".repeat(500), ")".repeat(500));
+        let long = "a".repeat(limits::REGEX_BYTES + 1);
+        let wide = "(abcdefghij){1000}".repeat(2);
+        for pattern in [r"\p{L}", r"[\pL]", "(?i)ü", "(?i)[à-ö]", &nested, &long, &wide] {
+            assert!(Pattern::compile(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn compiles_the_longest_pattern_of_any_kind() {
+        for unit in ["a", "(a)", "a|", r"\W", "[a-z]", "a?", "(?i)k", "[[:", "{1", r"\Q"] {
+            let pattern = unit.repeat(limits::REGEX_BYTES / unit.len());
+            // Whatever comes of it, it comes soon and without a panic.
+            let _ = Pattern::compile(&pattern).map(|compiled| compiled.is_match(&"k".repeat(1000)));
+        }
+    }
+}

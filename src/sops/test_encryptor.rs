@@ -105,7 +105,7 @@ impl Writer<'_> {
                     self.comment(comment, path, &mut comments);
                 }
                 Item::Entry(entry) => {
-                    let path = [path, &[entry.key.clone()]].concat();
+                    let path = [path, std::slice::from_ref(&entry.key)].concat();
                     self.value(&mut entry.value, &path, &comments);
                     comments.last_mut().expect("pushed above").clear();
                 }

@@ -1,18 +1,14 @@
 //! Any bytes, in a JSON envelope `{"data": "ENC[…]", "sops": {…}}` (`stores/json/store.go`, `BinaryStore`).
 
 use crate::secret::SecretBytes;
-use crate::sops::SopsError;
 use crate::sops::tree::{Branch, Entry, Item, Tree, Value};
 use crate::yaml::Position;
 
 /// Bytes as the single value `data`.
-pub(super) fn load_plain(bytes: &[u8]) -> Result<Tree, SopsError> {
-    if bytes.len() > crate::limits::FILE_BYTES {
-        return Err(super::format_error(format!("larger than {} MiB", crate::limits::FILE_BYTES >> 20), None));
-    }
+pub(super) fn load_plain(bytes: &[u8]) -> Tree {
     let value = Value::Str(SecretBytes::new(bytes.to_vec()));
     let entry = Entry { key: "data".to_owned(), value, position: Position { line: 1, column: 1 } };
-    Ok(Tree { documents: vec![Branch { items: vec![Item::Entry(entry)] }] })
+    Tree { documents: vec![Branch { items: vec![Item::Entry(entry)] }] }
 }
 
 /// The bytes of the first `data`; other entries are verified but not printed.

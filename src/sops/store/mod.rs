@@ -104,6 +104,7 @@ impl Format {
 /// [`SopsError::Format`]: larger than [`limits::FILE_BYTES`], not well-formed, or without `sops` metadata. Where the
 /// content looks like a SOPS file of another format, the reason says so.
 pub fn load(format: Format, file: &[u8], reading: Reading) -> Result<Document, SopsError> {
+    check_size(file)?;
     if file.trim_ascii().is_empty() {
         return Err(format_error("not encrypted by sops: the file is empty", None));
     }
@@ -136,7 +137,8 @@ pub fn load(format: Format, file: &[u8], reading: Reading) -> Result<Document, S
 /// # Errors
 /// [`SopsError::Format`].
 pub fn load_plain(format: Format, text: &[u8]) -> Result<Tree, SopsError> {
-    if format == Format::Binary { binary::load_plain(text) } else { load_tree(format, text, Reading::Current) }
+    check_size(text)?;
+    if format == Format::Binary { Ok(binary::load_plain(text)) } else { load_tree(format, text, Reading::Current) }
 }
 
 /// Prints a tree as `sops -d` does (3.13.3), byte for byte.
@@ -155,15 +157,19 @@ pub fn emit_plain(format: Format, tree: &Tree) -> Result<SecretBytes, &'static s
 }
 
 fn load_tree(format: Format, text: &[u8], reading: Reading) -> Result<Tree, SopsError> {
-    if text.len() > limits::FILE_BYTES {
-        return Err(format_error(format!("larger than {} MiB", limits::FILE_BYTES >> 20), None));
-    }
     match format {
         Format::Binary | Format::Json => json::load(text, reading),
         Format::Dotenv => dotenv::load(text),
         Format::Ini => ini::load(text),
         Format::Yaml => yaml::load(text, reading),
     }
+}
+
+fn check_size(text: &[u8]) -> Result<(), SopsError> {
+    if text.len() > limits::FILE_BYTES {
+        return Err(format_error(format!("larger than {} MiB", limits::FILE_BYTES >> 20), None));
+    }
+    Ok(())
 }
 
 /// Entries, elements and comments that a tree may still take in ([`limits::TREE_NODES`]).
