@@ -27,6 +27,10 @@ pub const NESTING: usize = 255;
 /// [`FILE_BYTES`] holds at most 300,000 encrypted values.
 pub const TREE_NODES: usize = 1_000_000;
 
+/// Most nodes written out in a YAML text; a node takes about 100 bytes. The text of a ResourceList at `STDIN_BYTES` has
+/// about as many.
+pub const YAML_NODES: usize = 2_000_000;
+
 /// Most nodes that aliases may add to a YAML document beyond those written out.
 pub const ALIAS_NODES: usize = 100_000;
 

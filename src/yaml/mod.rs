@@ -57,9 +57,12 @@ pub struct Node {
     pub tag: Option<String>,
     /// Comments, where there are any (rare, hence boxed).
     pub comments: Option<Box<Comments>>,
-    /// Where the node begins.
+    /// Set where the node is the copy that an alias (`*name`) stands for: the comments of the alias itself, which may be
+    /// empty. `comments` are those of the anchored node.
+    pub alias_comments: Option<Box<Comments>>,
+    /// Where the node begins; of a copy, where its alias does.
     pub position: Position,
-    /// Byte offset in the source text at which the node begins.
+    /// Byte offset at which the node begins, counted as `position` is.
     pub offset: usize,
 }
 
