@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::sops::store::Format;
 use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::writer::carries;
-use crate::yaml::{self, Document, Kind, Node, Position};
+use crate::yaml::{self, Document, Kind, Node, Position, YamlError};
 
 /// Checks a decrypted manifest and takes it apart.
 ///
@@ -26,9 +26,9 @@ pub(super) fn read(opened: Opened<'_>, origin: &Sentence) -> Result<Piece, Vec<G
     let text = reader.text().map_err(|error| vec![error])?;
     let documents = match yaml::parse(text.as_bytes()) {
         Ok(documents) => documents,
-        Err(error) => {
-            let reason = Sentence::new("the decrypted text is not YAML: ").name(&(&*error.to_string()).into());
-            return Err(vec![opened.error(reason)]);
+        Err(YamlError::Syntax { rule, position }) => {
+            let reason = Sentence::new("the decrypted text is not YAML: ").words(rule);
+            return Err(vec![opened.error(reason).at(position)]);
         }
     };
     reader.separators(text);
@@ -90,23 +90,12 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.opened.text.expose()).map_err(not_text)
     }
 
-    /// kustomize splits the text at lines that begin with `---` and reads one document of each part: it would refuse
-    /// (and print) such a line with anything behind, and pass over a document that stands after `...`.
+    /// kustomize splits the text at lines that begin with `---`, and refuses (and prints) one with content behind it.
     fn separators(&mut self, text: &str) {
-        let mut is_ended = false;
-        for (number, line) in (1u32..).zip(text.lines()) {
-            let position = Position { line: number, column: 1 };
-            if let Some(rest) = line.strip_prefix("---") {
-                is_ended = false;
-                let rest = rest.trim_start();
-                if number > 1 && !rest.is_empty() && !rest.starts_with('#') {
-                    self.error(position, "only a comment may stand behind '---'");
-                }
-            } else if line.strip_prefix("...").is_some_and(|rest| rest.trim().is_empty()) {
-                is_ended = true;
-            } else if is_ended && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-                self.error(position, "what follows '...' must begin with '---'");
-                is_ended = false;
+        for (number, line) in (1u32..).zip(text.lines()).skip(1) {
+            let content = line.strip_prefix("---").map(str::trim_start).unwrap_or_default();
+            if !content.is_empty() && !content.starts_with('#') {
+                self.error(Position { line: number, column: 1 }, "only a comment may stand behind '---'");
             }
         }
     }

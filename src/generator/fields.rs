@@ -360,7 +360,7 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     known
         .iter()
         .map(|candidate| (distance(name.as_bytes(), plain(candidate).as_bytes()), *candidate))
-        .filter(|&(distance, candidate)| distance <= 2 && distance < candidate.len() / 2)
+        .filter(|&(distance, candidate)| distance <= 2 && 2 * distance <= candidate.len())
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
 }

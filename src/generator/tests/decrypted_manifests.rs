@@ -121,7 +121,7 @@ fn refuses_what_kustomize_would_drop_damage_or_print() {
         refused(&format!("{SECRET}stringData:\n    a: \"CANARY-7f3a\\x7f\"\n")).contains("a character that kustomize")
     );
     assert!(refused(&format!("{SECRET}--- CANARY-7f3a\n")).contains("only a comment may stand behind '---'"));
-    assert!(refused(&format!("{SECRET}...\n{SECRET}")).contains("must begin with '---'"));
+    assert!(refused(&format!("{SECRET}...\n{SECRET}")).contains("not YAML"));
     assert_eq!(names(&format!("{SECRET}--- # comment\n")), ["s"]);
     assert_eq!(names(&format!("{SECRET}...\n# comment\n")), ["s"]);
 }

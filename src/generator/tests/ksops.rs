@@ -150,8 +150,8 @@ fn lists_everything_that_is_wrong_with_a_manifest() {
          3 secretFrom[0].files[2]: key a b may hold letters, digits, '-', '_' and '.' only (line 6, column 23) [give the file a valid key: key=path]\n\
          3 secretFrom[0].metadata.name: A_b must be lower-case letters, digits, '-' and '.', and begin and end with a letter or digit (line 5, column 13)\n\
          3 secretFrom[0].metadata.namespace: x.y must be lower-case letters, digits and '-', and begin and end with a letter or digit (line 5, column 13)\n\
-         3 secretFrom[0].metadata.labels: a b must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit (line 5, column 54)\n\
-         3 secretFrom[0].metadata.labels: a b must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit (line 5, column 65)"
+         3 secretFrom[0].metadata.labels: a b must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit (line 5, column 50)\n\
+         3 secretFrom[0].metadata.labels: a b must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit (line 5, column 61)"
     );
 }
 
@@ -225,7 +225,7 @@ fn splits_key_and_path_at_the_first_equals_sign() {
     let message = failure(&manifest, &[]);
     assert_eq!(
         message,
-        "3 secretFrom[0].files[1]: key ..z may not be '.' or begin with '..' (line 6, column 18) [give the file a valid key: key=path]"
+        "3 secretFrom[0].files[1]: key ..z may not be '.' or begin with '..' (line 6, column 20) [give the file a valid key: key=path]"
     );
     let manifest = secret_from("  files: ['a=b=c']\n");
     assert_eq!(objects(&manifest, &[("b=c", b"x")]).first().expect("one")["stringData"], json!({"a": "x"}));
@@ -262,7 +262,7 @@ fn sends_all_to_data_in_a_merge_or_when_asked() {
     assert_eq!((&secret["data"], &secret["stringData"]), (&json!({"t": "eA=="}), &json!(null)));
     assert_eq!(
         failure(&asked.replace("encoding: data", "encoding: text"), &[]),
-        "3 metadata.annotations: unsops.dev/encoding must be data (line 3, column 60)"
+        "3 metadata.annotations: unsops.dev/encoding must be data (line 3, column 58)"
     );
 }
 
@@ -375,7 +375,7 @@ fn never_prints_what_a_dotenv_file_holds() {
     for (text, expected) in [
         (
             &b"MY-KEY=CANARY-7f3a\n"[..],
-            "5 e.env: secretFrom[0].envs[0]: a line does not begin with NAME= or NAME: (line 1) [write NAME=value; names hold letters, digits, '_' and '.']",
+            "5 e.env: secretFrom[0].envs[0]: a line is not NAME=value (line 1) [write NAME=value; names hold letters, digits, '_' and '.']",
         ),
         (
             b"A='CANARY-7f3a\n",
