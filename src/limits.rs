@@ -90,3 +90,14 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
 pub const ERRORS: usize = 50;
+/// Largest wrapped key of the PGP kind, in bytes of armor; one RSA-4096 recipient and a share need 1.5 KiB.
+pub const PGP_KEY_BYTES: usize = 64 << 10;
+
+/// Most recipients of one PGP message that are looked at. sops writes one.
+pub const PGP_RECIPIENTS: usize = 64;
+
+/// Most private-key operations for one PGP message; only hidden recipients need more than one.
+pub const PGP_TRIES: usize = 256;
+
+/// Most files of a directory of keys.
+pub const KEY_FILES: usize = 10_000;
