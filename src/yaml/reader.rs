@@ -12,6 +12,8 @@ mod properties;
 mod scalars;
 mod scanner;
 mod source;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use super::{Document, Position};

@@ -110,11 +110,12 @@ impl<'a> Copier<'a> {
     fn copy(&mut self, alias: &Alias) -> Result<Node, YamlError> {
         let mut stack: Vec<Copying<'a>> = Vec::new();
         let mut next = (self.target(alias)?, alias.target);
-        // The alias's own comments, position and offset stay where they are until the copy is put in place.
         let mut resume_at = None;
-        let mut alias_comments = None;
+        // Of an alias inside the copy, the node that holds its place.
+        let mut placeholder: Option<&Node> = None;
         loop {
             let (node, number) = next;
+            let alias_comments = placeholder.map(|placeholder| placeholder.comments.clone().unwrap_or_default());
             self.charge(node, alias_comments.as_deref(), alias)?;
             let is_collection = !matches!(node.kind, Kind::Scalar(..));
             if alias.depth + stack.len() + usize::from(is_collection) > limits::NESTING {
@@ -122,16 +123,17 @@ impl<'a> Copier<'a> {
             }
             let copy = Node {
                 kind: match &node.kind {
-                    Kind::Mapping(pairs, style) => Kind::Mapping(Vec::with_capacity(pairs.len()), *style),
-                    Kind::Sequence(items, style) => Kind::Sequence(Vec::with_capacity(items.len()), *style),
+                    Kind::Mapping(_, style) => Kind::Mapping(Vec::new(), *style),
+                    Kind::Sequence(_, style) => Kind::Sequence(Vec::new(), *style),
                     Kind::Scalar(text, style) => Kind::Scalar(text.clone(), *style),
                 },
                 tag: node.tag.clone(),
                 comments: node.comments.clone(),
-                alias_comments: std::mem::take(&mut alias_comments),
-                position: node.position,
-                offset: node.offset,
+                alias_comments,
+                position: placeholder.unwrap_or(node).position,
+                offset: placeholder.unwrap_or(node).offset,
             };
+            placeholder = None;
             stack.push(Copying { copy, children: Children::of(node), key: None, resume_at: resume_at.take() });
 
             // The next node to copy is the next child of the innermost that has any left.
@@ -147,7 +149,7 @@ impl<'a> Copier<'a> {
                                 return Err(alias.error("an alias without its anchor"));
                             };
                             resume_at = Some(following + 1);
-                            alias_comments = Some(child.comments.clone().unwrap_or_default());
+                            placeholder = Some(child);
                             break (self.target(inner)?, inner.target);
                         }
                         Err(_) => break (child, following),

@@ -55,7 +55,6 @@ enum State {
     FlowSequenceEntryMappingKey,
     FlowSequenceEntryMappingValue,
     FlowSequenceFirstEntry,
-    ImplicitDocumentStart,
     IndentlessSequenceEntry,
     StreamStart,
 }
@@ -102,7 +101,6 @@ impl<'a> Parser<'a> {
                 self.scanner.take();
                 self.parse_document_start(true)
             }
-            State::ImplicitDocumentStart => self.parse_document_start(true),
             State::DocumentStart => self.parse_document_start(false),
             State::DocumentContent => self.parse_document_content(),
             State::DocumentEnd => self.parse_document_end(),
