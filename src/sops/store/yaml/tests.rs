@@ -114,7 +114,7 @@ fn checks_the_first_document_only_for_repeated_keys_and_tags() {
     assert_eq!(printed("a: 1\n---\nb: 1\nb: 2\n"), "a: 1\n---\nb: 1\nb: 2\n");
     assert_eq!(printed("a: 1\n---\nb: !!int x\n"), "a: 1\n---\nb: null\n");
     assert!(refusal("b: !!int x\n").contains("!!int"));
-    assert_eq!(refusal("b: 1\nc: 3\nb: 2\n"), "a YAML key written twice, first in line 1, value b (line 3, column 1)");
+    assert_eq!(refusal("b: 1\nc: 3\nb: 2\n"), "value b: a YAML key written twice, first in line 1 (line 3, column 1)");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn refuses_keys_that_are_not_strings() {
 fn names_the_path_of_an_integer_that_sops_cannot_hold() {
     assert_eq!(
         refusal("a:\n  b:\n    - 18446744073709551615\n"),
-        "an integer above 9223372036854775807, which sops cannot hold, value a.b (line 3, column 7)"
+        "value a.b: an integer above 9223372036854775807, which sops cannot hold (line 3, column 7)"
     );
 }
 
