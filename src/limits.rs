@@ -79,6 +79,9 @@ pub const KEY_FILE_BYTES: usize = 16 << 20;
 /// Longest path of a source, in bytes (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 
+/// Most names of a directory that are compared to suggest one in place of a missing file: a hint may cost milliseconds.
+pub const DIRECTORY_ENTRIES: usize = 10_000;
+
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
 
