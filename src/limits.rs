@@ -104,6 +104,3 @@ pub const PGP_TRIES: usize = 256;
 
 /// Most files of a directory of keys.
 pub const KEY_FILES: usize = 10_000;
-
-/// Most names of a directory that are compared to suggest one in place of a missing file: a hint may cost milliseconds.
-pub const DIRECTORY_ENTRIES: usize = 10_000;
