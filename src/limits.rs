@@ -58,8 +58,20 @@ pub const SCRYPT_WORK_FACTOR: u8 = 22;
 /// Longest time that one key program (`SOPS_AGE_KEY_CMD`, `age-plugin-*`) may take. Someone may have to touch a token.
 pub const KEY_PROGRAM_TIME: Duration = Duration::from_secs(60);
 
+/// How long an age plugin that has answered may take to end.
+pub const KEY_PROGRAM_END: Duration = Duration::from_secs(1);
+
 /// Most starts of each kind of key program in one run; a file may list many recipients, and each means one start.
 pub const KEY_PROGRAM_RUNS: usize = 64;
+
+/// Largest SSH private key file, in bytes; RSA with 16,384 bits needs 13 KiB.
+pub const SSH_KEY_BYTES: usize = 64 << 10;
+
+/// Largest message of an age plugin, in bytes of text. A file key needs 30; the rest is words for people.
+pub const PLUGIN_MESSAGE_BYTES: usize = 64 << 10;
+
+/// Most messages of an age plugin in one conversation.
+pub const PLUGIN_MESSAGES: usize = 1000;
 
 /// Longest line of an identity file, in bytes; sops silently ends reading there (`bufio.MaxScanTokenSize` - 1).
 pub const KEY_LINE_BYTES: usize = (64 << 10) - 1;

@@ -20,6 +20,7 @@ mod local;
 mod order;
 #[cfg(feature = "pgp")]
 mod pgp;
+mod terminal;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
