@@ -15,6 +15,8 @@
 
 mod age;
 mod age_pq;
+#[cfg(feature = "aws")]
+mod aws_kms;
 mod exec;
 #[cfg(feature = "vault")]
 mod hc_vault;
@@ -59,6 +61,8 @@ pub struct Keyring<'env> {
     pgp: pgp::Pgp,
     #[cfg(feature = "net")]
     network: net::Network<'env>,
+    #[cfg(feature = "aws")]
+    aws_kms: aws_kms::AwsKms<'env>,
     #[cfg(feature = "vault")]
     hc_vault: hc_vault::HcVault<'env>,
     answers: Answers<OnceLock<Answer>>,
@@ -126,6 +130,8 @@ impl<'env> Keyring<'env> {
             pgp: pgp::Pgp::new(environment, policy),
             #[cfg(feature = "net")]
             network: net::Network::new(environment, policy.deadline),
+            #[cfg(feature = "aws")]
+            aws_kms: aws_kms::AwsKms::new(environment),
             #[cfg(feature = "vault")]
             hc_vault: hc_vault::HcVault::new(environment),
             answers: Mutex::default(),
@@ -140,6 +146,8 @@ impl<'env> Keyring<'env> {
         let sources = self.age.describe();
         #[cfg(feature = "pgp")]
         let sources = [sources, self.pgp.describe()].concat();
+        #[cfg(feature = "aws")]
+        let sources = [sources, self.aws_kms.describe()].concat();
         #[cfg(feature = "vault")]
         let sources = [sources, self.hc_vault.describe(&self.network)].concat();
         sources
@@ -171,6 +179,11 @@ impl<'env> Keyring<'env> {
             return Err(net::unavailable("the machine is out of descriptors or memory"));
         }
         match key {
+            #[cfg(feature = "aws")]
+            MasterKey::AwsKms { arn, role, context, aws_profile, enc } => {
+                self.aws_kms.open(&self.network, arn, role.as_deref(), aws_profile.as_deref(), context, enc).await
+            }
+            #[cfg(not(feature = "aws"))]
             MasterKey::AwsKms { .. } => Err(not_in_this_build("AWS KMS", "aws")),
             MasterKey::AzureKeyVault { .. } => Err(not_in_this_build("Azure Key Vault", "azure")),
             MasterKey::GcpKms { .. } => Err(not_in_this_build("GCP KMS", "gcp")),

@@ -129,7 +129,8 @@ async fn attempt_once(request: RequestBuilder, until: Instant) -> Result<Reply, 
     }
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Reply, CallError> {
+/// One exchange: no redirect, a bounded answer. Whoever calls bounds the time.
+pub(in crate::keys) async fn exchange(request: RequestBuilder) -> Result<Reply, CallError> {
     let mut response = request.send().await.map_err(|error| classify(&error))?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = read_body(&mut response).await?;

@@ -15,7 +15,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use tokio::runtime::{Builder, Runtime};
 
-pub(super) use self::call::{CallError, Reply};
+#[cfg(feature = "aws")]
+pub(super) use self::call::exchange;
+pub(super) use self::call::{CallError, Reply, is_code};
 pub(super) use self::tls::{Roots, TlsConfig, TlsError};
 use super::RefusedReason;
 use crate::environment::Environment;
@@ -99,7 +101,10 @@ impl<'env> Network<'env> {
         };
         let exceptions = || {
             let own = variable("NO_PROXY").unwrap_or_default();
-            NoProxy::from_string(&format!("{own},localhost,127.0.0.0/8,::1"))
+            // Nor are the metadata servers of the clouds, which hand out credentials.
+            NoProxy::from_string(&format!(
+                "{own},localhost,127.0.0.0/8,::1,169.254.0.0/16,fd00:ec2::/32,metadata.google.internal"
+            ))
         };
         if let Some(own) = own {
             let proxy = Proxy::all(own).map_err(|_| TlsError::Proxy("VAULT_PROXY_ADDR".into()))?;
@@ -167,6 +172,13 @@ pub(super) fn unavailable(reason: &str) -> RefusedReason {
 }
 
 impl RefusedReason {
+    /// Says what the failed question was for.
+    pub(super) fn while_getting(mut self, what: &str) -> Self {
+        let (Refusal::Denied(reason) | Refusal::NotMine(reason) | Refusal::Unavailable(reason)) = &mut self.refusal;
+        *reason = Printable::reason(&format!("{reason} (while getting {what})"));
+        self
+    }
+
     /// Puts our words for what the service meant before the status.
     pub(super) fn explained(mut self, meaning: Option<&str>, status: u16) -> Self {
         if let Some(meaning) = meaning {

@@ -43,8 +43,6 @@ pub(in crate::keys) enum TlsError {
 /// Root certificates, and where they are from.
 pub(in crate::keys) struct Roots {
     store: RootCertStore,
-    /// The same in PEM; empty for the built-in ones.
-    pem: Vec<u8>,
 }
 
 impl Roots {
@@ -56,7 +54,7 @@ impl Roots {
         let bundle = BUNDLES.iter().find_map(|bundle| local::read(Path::new(bundle), deadline).ok());
         match bundle.and_then(|bundle| Self::from_pem(bundle.expose())) {
             Some(roots) => Ok(roots),
-            None => Ok(Self { store: webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), pem: Vec::new() }),
+            None => Ok(Self { store: webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect() }),
         }
     }
 
@@ -73,13 +71,7 @@ impl Roots {
         let mut store = RootCertStore::empty();
         let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
         store.add_parsable_certificates(certificates);
-        (!store.is_empty()).then(|| Self { store, pem: pem.to_vec() })
-    }
-
-    /// The certificates in PEM; empty where the built-in ones are meant.
-    #[cfg(feature = "aws")]
-    pub(in crate::keys) fn pem(&self) -> &[u8] {
-        &self.pem
+        (!store.is_empty()).then(|| Self { store })
     }
 }
 
