@@ -18,6 +18,8 @@ mod age_pq;
 #[cfg(feature = "aws")]
 mod aws_kms;
 mod exec;
+#[cfg(feature = "gcp")]
+mod gcp_kms;
 #[cfg(feature = "vault")]
 mod hc_vault;
 mod local;
@@ -63,6 +65,8 @@ pub struct Keyring<'env> {
     network: net::Network<'env>,
     #[cfg(feature = "aws")]
     aws_kms: aws_kms::AwsKms<'env>,
+    #[cfg(feature = "gcp")]
+    gcp_kms: gcp_kms::GcpKms<'env>,
     #[cfg(feature = "vault")]
     hc_vault: hc_vault::HcVault<'env>,
     answers: Answers<OnceLock<Answer>>,
@@ -132,6 +136,8 @@ impl<'env> Keyring<'env> {
             network: net::Network::new(environment, policy.deadline),
             #[cfg(feature = "aws")]
             aws_kms: aws_kms::AwsKms::new(environment),
+            #[cfg(feature = "gcp")]
+            gcp_kms: gcp_kms::GcpKms::new(environment),
             #[cfg(feature = "vault")]
             hc_vault: hc_vault::HcVault::new(environment),
             answers: Mutex::default(),
@@ -148,6 +154,8 @@ impl<'env> Keyring<'env> {
         let sources = [sources, self.pgp.describe()].concat();
         #[cfg(feature = "aws")]
         let sources = [sources, self.aws_kms.describe()].concat();
+        #[cfg(feature = "gcp")]
+        let sources = [sources, self.gcp_kms.describe()].concat();
         #[cfg(feature = "vault")]
         let sources = [sources, self.hc_vault.describe(&self.network)].concat();
         sources
@@ -186,6 +194,9 @@ impl<'env> Keyring<'env> {
             #[cfg(not(feature = "aws"))]
             MasterKey::AwsKms { .. } => Err(not_in_this_build("AWS KMS", "aws")),
             MasterKey::AzureKeyVault { .. } => Err(not_in_this_build("Azure Key Vault", "azure")),
+            #[cfg(feature = "gcp")]
+            MasterKey::GcpKms { resource_id, enc } => self.gcp_kms.open(&self.network, resource_id, enc).await,
+            #[cfg(not(feature = "gcp"))]
             MasterKey::GcpKms { .. } => Err(not_in_this_build("GCP KMS", "gcp")),
             #[cfg(feature = "vault")]
             MasterKey::HcVault { vault_address, engine_path, key_name, enc } => {

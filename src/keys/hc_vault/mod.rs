@@ -150,7 +150,7 @@ fn explain(reply: &Reply) -> RefusedReason {
     let texts = serde_json::from_slice::<Errors>(reply.body.expose()).map(|errors| errors.errors).unwrap_or_default();
     let is_said = |text: &str| texts.iter().any(|said| said.contains(text));
     let meaning = MEANINGS.iter().find(|(text, _)| is_said(text)).map(|(_, meaning)| *meaning);
-    let reason = reply.refusal(None).explained(meaning, reply.status);
+    let reason = reply.refusal(None).explained(meaning, &format!("HTTP {}", reply.status));
     match reply.status {
         403 => reason.with_hint("the token needs `update` on transit/decrypt/KEY; it may also have expired"),
         300..=399 => reason.with_hint("set VAULT_ADDR to the active node"),

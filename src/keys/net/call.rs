@@ -1,5 +1,7 @@
 //! One question to a key service: bounded attempts, a bounded answer, and reasons without anything that was said.
 
+#![cfg_attr(not(any(feature = "vault", feature = "gcp")), expect(dead_code, reason = "SDKs have their own retries"))]
+
 use std::error::Error as _;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};

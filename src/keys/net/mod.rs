@@ -76,6 +76,12 @@ impl<'env> Network<'env> {
         Roots::load(self.environment.var_os("SSL_CERT_FILE"), self.file_deadline())
     }
 
+    /// Whether this machine has root certificates of its own, which libraries with their own clients need.
+    #[cfg(feature = "gcp")]
+    pub(super) fn has_system_roots(&self) -> bool {
+        self.tls().is_ok_and(TlsConfig::has_system_roots)
+    }
+
     /// The client for services whose roots the operator did not name.
     pub(super) fn client(&self) -> Result<&Client, TlsError> {
         self.client.get_or_init(|| self.build_client(self.tls()?, None)).as_ref().map_err(Clone::clone)
@@ -179,11 +185,11 @@ impl RefusedReason {
         self
     }
 
-    /// Puts our words for what the service meant before the status.
-    pub(super) fn explained(mut self, meaning: Option<&str>, status: u16) -> Self {
+    /// Puts our words for what the service meant in the place of a general reason; `said` is its status and code.
+    pub(super) fn explained(mut self, meaning: Option<&str>, said: &str) -> Self {
         if let Some(meaning) = meaning {
             let (Refusal::Denied(reason) | Refusal::NotMine(reason) | Refusal::Unavailable(reason)) = &mut self.refusal;
-            *reason = Printable::reason(&format!("{meaning} (HTTP {status})"));
+            *reason = Printable::reason(&format!("{meaning} ({said})"));
         }
         self
     }

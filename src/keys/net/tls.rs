@@ -43,6 +43,7 @@ pub(in crate::keys) enum TlsError {
 /// Root certificates, and where they are from.
 pub(in crate::keys) struct Roots {
     store: RootCertStore,
+    is_built_in: bool,
 }
 
 impl Roots {
@@ -54,7 +55,7 @@ impl Roots {
         let bundle = BUNDLES.iter().find_map(|bundle| local::read(Path::new(bundle), deadline).ok());
         match bundle.and_then(|bundle| Self::from_pem(bundle.expose())) {
             Some(roots) => Ok(roots),
-            None => Ok(Self { store: webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect() }),
+            None => Ok(Self { store: webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), is_built_in: true }),
         }
     }
 
@@ -71,30 +72,40 @@ impl Roots {
         let mut store = RootCertStore::empty();
         let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
         store.add_parsable_certificates(certificates);
-        (!store.is_empty()).then(|| Self { store })
+        (!store.is_empty()).then(|| Self { store, is_built_in: false })
     }
 }
 
 /// How to speak TLS: trusted roots, a client certificate.
-pub(in crate::keys) struct TlsConfig(ClientConfig);
+pub(in crate::keys) struct TlsConfig {
+    config: ClientConfig,
+    has_system_roots: bool,
+}
 
 impl TlsConfig {
     /// Trusts `roots`, and identifies itself where the operator gave a certificate and its key, both in PEM.
     pub(in crate::keys) fn new(roots: Roots, identity: Option<(&[u8], &[u8])>) -> Result<Self, TlsError> {
-        let builder = builder()?.with_root_certificates(roots.store);
-        with_identity(builder, identity)
+        let has_system_roots = !roots.is_built_in;
+        let config = with_identity(builder()?.with_root_certificates(roots.store), identity)?;
+        Ok(Self { config, has_system_roots })
     }
 
     /// Trusts anyone (`VAULT_SKIP_VERIFY`): the operator's own choice, as in sops.
     pub(in crate::keys) fn without_verification(identity: Option<(&[u8], &[u8])>) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification(provider)));
-        with_identity(builder, identity)
+        Ok(Self { config: with_identity(builder, identity)?, has_system_roots: false })
+    }
+
+    /// Whether the roots are from this machine, not built in.
+    #[cfg(feature = "gcp")]
+    pub(super) fn has_system_roots(&self) -> bool {
+        self.has_system_roots
     }
 
     /// A configuration for one client.
     pub(super) fn client_config(&self) -> ClientConfig {
-        self.0.clone()
+        self.config.clone()
     }
 }
 
@@ -110,7 +121,7 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 fn with_identity(
     builder: rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>,
     identity: Option<(&[u8], &[u8])>,
-) -> Result<TlsConfig, TlsError> {
+) -> Result<ClientConfig, TlsError> {
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
@@ -120,7 +131,7 @@ fn with_identity(
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsConfig(config))
+    Ok(config)
 }
 
 /// Accepts every certificate, but still checks that the server holds its key.
