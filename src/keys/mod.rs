@@ -17,6 +17,8 @@ mod age;
 mod age_pq;
 #[cfg(feature = "aws")]
 mod aws_kms;
+#[cfg(feature = "azure")]
+mod azure_kv;
 mod exec;
 #[cfg(feature = "gcp")]
 mod gcp_kms;
@@ -65,6 +67,8 @@ pub struct Keyring<'env> {
     network: net::Network<'env>,
     #[cfg(feature = "aws")]
     aws_kms: aws_kms::AwsKms<'env>,
+    #[cfg(feature = "azure")]
+    azure_kv: azure_kv::AzureKeyVault<'env>,
     #[cfg(feature = "gcp")]
     gcp_kms: gcp_kms::GcpKms<'env>,
     #[cfg(feature = "vault")]
@@ -136,6 +140,8 @@ impl<'env> Keyring<'env> {
             network: net::Network::new(environment, policy.deadline),
             #[cfg(feature = "aws")]
             aws_kms: aws_kms::AwsKms::new(environment),
+            #[cfg(feature = "azure")]
+            azure_kv: azure_kv::AzureKeyVault::new(environment, policy),
             #[cfg(feature = "gcp")]
             gcp_kms: gcp_kms::GcpKms::new(environment),
             #[cfg(feature = "vault")]
@@ -154,6 +160,8 @@ impl<'env> Keyring<'env> {
         let sources = [sources, self.pgp.describe()].concat();
         #[cfg(feature = "aws")]
         let sources = [sources, self.aws_kms.describe()].concat();
+        #[cfg(feature = "azure")]
+        let sources = [sources, self.azure_kv.describe()].concat();
         #[cfg(feature = "gcp")]
         let sources = [sources, self.gcp_kms.describe()].concat();
         #[cfg(feature = "vault")]
@@ -193,6 +201,11 @@ impl<'env> Keyring<'env> {
             }
             #[cfg(not(feature = "aws"))]
             MasterKey::AwsKms { .. } => Err(not_in_this_build("AWS KMS", "aws")),
+            #[cfg(feature = "azure")]
+            MasterKey::AzureKeyVault { vault_url, name, version, enc } => {
+                self.azure_kv.open(&self.network, vault_url, name, version, enc).await
+            }
+            #[cfg(not(feature = "azure"))]
             MasterKey::AzureKeyVault { .. } => Err(not_in_this_build("Azure Key Vault", "azure")),
             #[cfg(feature = "gcp")]
             MasterKey::GcpKms { resource_id, enc } => self.gcp_kms.open(&self.network, resource_id, enc).await,

@@ -91,7 +91,9 @@ fn of_chain(error: &SdkError<DecryptError, HttpResponse>) -> RefusedReason {
             let refusal = failure.refusal();
             return if credentials.is_some() { refusal.while_getting("AWS credentials") } else { refusal };
         }
-        if let Some(reason) = of_sts::<AssumeRoleError>(cause).or_else(|| of_sts::<AssumeRoleWithWebIdentityError>(cause)) {
+        if let Some(reason) =
+            of_sts::<AssumeRoleError>(cause).or_else(|| of_sts::<AssumeRoleWithWebIdentityError>(cause))
+        {
             return reason;
         }
         credentials = credentials.or(cause.downcast_ref());
@@ -103,7 +105,8 @@ fn of_chain(error: &SdkError<DecryptError, HttpResponse>) -> RefusedReason {
         )
         .with_hint(HINT),
         Some(Credentials::InvalidConfiguration(_)) => {
-            not_mine("the AWS configuration has no usable credentials: check the profile and ~/.aws/config").with_hint(HINT)
+            not_mine("the AWS configuration has no usable credentials: check the profile and ~/.aws/config")
+                .with_hint(HINT)
         }
         Some(Credentials::ProviderTimedOut(_)) => unavailable("the source of AWS credentials does not answer"),
         Some(_) => not_mine("the AWS credentials could not be obtained").with_hint(HINT),

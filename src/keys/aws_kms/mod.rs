@@ -78,13 +78,7 @@ impl<'env> AwsKms<'env> {
         let context = (!context.is_empty()).then(|| context.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
         let call = async {
             let client = cell.get_or_init(|| identity.client(http)).await;
-            client
-                .decrypt()
-                .key_id(arn)
-                .ciphertext_blob(Blob::new(blob))
-                .set_encryption_context(context)
-                .send()
-                .await
+            client.decrypt().key_id(arn).ciphertext_blob(Blob::new(blob)).set_encryption_context(context).send().await
         };
         match tokio::time::timeout_at(network.call_deadline().into(), call).await {
             Err(_) => Err(unavailable("no answer in time")),

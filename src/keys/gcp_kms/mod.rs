@@ -47,9 +47,8 @@ impl<'env> GcpKms<'env> {
         });
         let body = body.to_string();
         let json = HeaderValue::from_static("application/json");
-        let ask = || {
-            client.post(url.clone()).headers(headers.clone()).header(CONTENT_TYPE, json.clone()).body(body.clone())
-        };
+        let ask =
+            || client.post(url.clone()).headers(headers.clone()).header(CONTENT_TYPE, json.clone()).body(body.clone());
         let reply = Reply::get(ask, until).await.map_err(super::net::CallError::refusal)?;
         match reply.status {
             200 => read_share(&reply),
@@ -105,8 +104,9 @@ fn explain(reply: &Reply) -> RefusedReason {
     let said = format!("HTTP {}, {}", reply.status, code.unwrap_or_default());
     let reason = reply.refusal(code).explained(meaning, &said);
     match code {
-        Some("PERMISSION_DENIED") => reason
-            .with_hint("grant roles/cloudkms.cryptoKeyDecrypter on the key to this service account"),
+        Some("PERMISSION_DENIED") => {
+            reason.with_hint("grant roles/cloudkms.cryptoKeyDecrypter on the key to this service account")
+        }
         Some("UNAUTHENTICATED") => reason.with_hint(credentials::HINT),
         _ => reason,
     }

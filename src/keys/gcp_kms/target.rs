@@ -58,7 +58,9 @@ mod tests {
     fn takes_the_resource_of_a_key_and_nothing_else() {
         assert_eq!(
             url("projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k").as_deref(),
-            Some("https://cloudkms.googleapis.com/v1/projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k:decrypt")
+            Some(
+                "https://cloudkms.googleapis.com/v1/projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k:decrypt"
+            )
         );
         assert!(url("projects/example.com:p/locations/global/keyRings/r_1/cryptoKeys/k-1").is_some());
         for resource in [
