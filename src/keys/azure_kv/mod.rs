@@ -143,6 +143,8 @@ fn explain(error: &azure_core::Error) -> RefusedReason {
     }
     match response {
         Some((status, code)) if is_credential => {
+            // Entra's codes are numbers, which its documentation writes with this prefix.
+            let code = code.map(|code| if is_number(&code) { format!("AADSTS{code}") } else { code });
             let said = said(status, code.as_deref());
             match status {
                 429 | 500..=599 => {
@@ -184,8 +186,13 @@ fn of_vault(status: u16, code: Option<&str>) -> RefusedReason {
 
 /// `HTTP 403, Forbidden`
 fn said(status: u16, code: Option<&str>) -> String {
-    match code.filter(|code| is_code(code)) {
+    // Where there is no code the SDK repeats the status.
+    match code.filter(|code| is_code(code) && !is_number(code)) {
         Some(code) => format!("HTTP {status}, {code}"),
         None => format!("HTTP {status}"),
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
