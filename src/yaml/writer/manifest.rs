@@ -5,6 +5,7 @@
 
 use std::slice;
 
+use super::estimate;
 use super::scalar::{Allowed, Context, is_blank, is_break, is_printable, is_readable, push_escape};
 use crate::yaml::resolve::{Resolved, resolve_plain};
 use crate::yaml::{Comments, Document, Kind, Node, ScalarStyle};
@@ -63,7 +64,7 @@ enum Children<'n> {
 impl<'n> Printer<'n> {
     fn new(root: &'n Node) -> Self {
         Self {
-            out: String::with_capacity(estimate(root)),
+            out: String::with_capacity(estimate([root], INDENT)),
             open: Vec::new(),
             is_on_line: false,
             last: last_scalar(root),
@@ -245,23 +246,6 @@ impl<'n> Printer<'n> {
             line.chars().map(|c| if is_readable(c) && c != '\u{feff}' { c } else { char::REPLACEMENT_CHARACTER }),
         );
     }
-}
-
-/// The size of the output in bytes, about, so that it need not grow and leave copies behind.
-fn estimate(root: &Node) -> usize {
-    const PUNCTUATION: usize = 8;
-    let mut bytes = 0;
-    let mut open = vec![(root, 0)];
-    while let Some((node, margin)) = open.pop() {
-        let inner = margin + INDENT;
-        bytes += margin + PUNCTUATION;
-        match &node.kind {
-            Kind::Mapping(entries, _) => open.extend(entries.iter().flat_map(|(k, v)| [(k, inner), (v, inner)])),
-            Kind::Scalar(text, _) => bytes += text.len() + text.matches('\n').count() * inner,
-            Kind::Sequence(items, _) => open.extend(items.iter().map(|item| (item, inner))),
-        }
-    }
-    bytes
 }
 
 fn last_scalar(root: &Node) -> Option<&Node> {
