@@ -5,8 +5,8 @@
 
 use std::slice;
 
-use super::estimate;
 use super::scalar::{Allowed, Context, is_blank, is_break, is_printable, is_readable, push_escape};
+use super::{printed_size, text_of_size};
 use crate::yaml::resolve::{Resolved, resolve_plain};
 use crate::yaml::{Comments, Document, Kind, Node, ScalarStyle};
 
@@ -64,7 +64,7 @@ enum Children<'n> {
 impl<'n> Printer<'n> {
     fn new(root: &'n Node) -> Self {
         Self {
-            out: String::with_capacity(estimate([root], INDENT)),
+            out: text_of_size(printed_size([root], INDENT)),
             open: Vec::new(),
             is_on_line: false,
             last: last_scalar(root),

@@ -19,8 +19,8 @@ use std::slice;
 
 use self::page::Page;
 use self::tag::Tag;
-use super::estimate;
 use super::scalar::{Allowed, Context, is_break};
+use super::{printed_size, text_of_size};
 use crate::yaml::{CollectionStyle, Document, Kind, Node, ScalarStyle};
 
 /// Longest key that is written without `? `, in bytes, its tag included.
@@ -31,9 +31,13 @@ const SIMPLE_KEY_BYTES: usize = 128;
 /// `indent` is the encoder's indentation (sops: 4; what is not within 2 to 9 counts as 2, and 0 as 4). Lines are
 /// never folded.
 pub fn write_like_sops(documents: &[Document], indent: usize) -> String {
-    let capacity = estimate(documents.iter().map(|document| &document.root), indent);
-    let mut printer =
-        Printer { page: Page::new(indent, capacity), flow_level: 0, comments: Pending::default(), open: Vec::new() };
+    let size = printed_size(documents.iter().map(|document| &document.root), indent);
+    let mut printer = Printer {
+        page: Page::new(indent, text_of_size(size)),
+        flow_level: 0,
+        comments: Pending::default(),
+        open: Vec::new(),
+    };
     for (index, document) in documents.iter().enumerate() {
         printer.document(document, index == 0);
     }
@@ -405,3 +409,6 @@ fn keep_if_any<'n>(slot: &mut &'n str, comment: &'n str) {
         *slot = comment;
     }
 }
+
+#[cfg(test)]
+mod tests;

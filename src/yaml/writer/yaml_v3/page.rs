@@ -22,14 +22,14 @@ pub(super) struct Page {
 
 impl Page {
     /// Begins an empty page for an encoder with this indentation.
-    pub fn new(indent: usize, capacity: usize) -> Self {
+    pub fn new(indent: usize, out: String) -> Self {
         let best_indent = match indent {
             0 => 4,
             2..=9 => indent,
             _ => 2,
         };
         Self {
-            out: String::with_capacity(capacity),
+            out,
             best_indent,
             column: 0,
             indent: None,
