@@ -354,3 +354,6 @@ fn is_literal(text: &str, is_last: bool) -> bool {
         && text.chars().all(is_visible)
         && text.split('\n').all(ends_visibly)
 }
+
+#[cfg(test)]
+mod tests;
