@@ -20,6 +20,10 @@ pub const DECRYPTED_BYTES: usize = 256 << 20;
 /// Deepest nesting of a document. go-yaml allows 10,000; real manifests stay below 30.
 pub const NESTING: usize = 255;
 
+/// Most nodes written out in a YAML text; a node takes about 100 bytes. The text of a ResourceList at `STDIN_BYTES` has
+/// about as many.
+pub const YAML_NODES: usize = 2_000_000;
+
 /// Most nodes that aliases may add to a YAML document beyond those written out.
 pub const ALIAS_NODES: usize = 100_000;
 

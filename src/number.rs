@@ -2,8 +2,7 @@
 
 /// Go `strconv.FormatFloat(x, 'f', -1, 64)`: shortest digits, never an exponent; `+Inf`, `-Inf`, `NaN`. Used by the MAC.
 pub fn format_f(x: f64) -> String {
-    // Rust's `Display` is the same but for the sign of an infinity.
-    if x.is_finite() { x.to_string() } else { name_of_non_finite(x).to_owned() }
+    if x.is_finite() { Shortest::of(x).positional() } else { name_of_non_finite(x).to_owned() }
 }
 
 /// Go `strconv.FormatFloat(x, 'g', -1, 64)`: shortest digits, exponent below 1e-4 and from 1e6. Used by yaml.v3.
@@ -24,13 +23,12 @@ pub fn format_es6(x: f64) -> Option<String> {
     if !x.is_finite() {
         return None;
     }
-    let magnitude = x.abs();
-    if x == 0.0 || (1e-6..1e21).contains(&magnitude) {
-        return Some(x.to_string());
+    let shortest = Shortest::of(x);
+    if x == 0.0 || (1e-6..1e21).contains(&x.abs()) {
+        return Some(shortest.positional());
     }
-    let text = format!("{x:e}");
-    // Rust leaves out the plus sign.
-    Some(if text.contains("e-") { text } else { text.replace('e', "e+") })
+    let Shortest { sign, digits, exponent } = &shortest;
+    Some(format!("{sign}{}e{exponent:+}", with_point(digits)))
 }
 
 fn name_of_non_finite(x: f64) -> &'static str {
@@ -48,15 +46,61 @@ fn format_shortest(x: f64, letter: char) -> String {
     if !x.is_finite() {
         return name_of_non_finite(x).to_owned();
     }
-    let scientific = format!("{x:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    // Rust writes the exponent of a float as digits with an optional minus.
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..6).contains(&exponent) {
-        return x.to_string();
+    let shortest = Shortest::of(x);
+    if (-4..6).contains(&shortest.exponent) {
+        return shortest.positional();
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}{letter}{sign}{:02}", exponent.unsigned_abs())
+    let Shortest { sign, digits, exponent } = &shortest;
+    // The sign of the exponent counts as one of the three places.
+    format!("{sign}{}{letter}{exponent:+03}", with_point(digits))
+}
+
+/// The fewest digits that read back as the same float: `d.ddd` times ten to the exponent.
+struct Shortest {
+    sign: &'static str,
+    digits: String,
+    exponent: i32,
+}
+
+impl Shortest {
+    /// Takes the digits of a finite float.
+    ///
+    /// Where two shortest texts are equally near, Go takes the one with the even last digit and Rust the greater
+    /// (1284364025033548.25: `….2` and `….3`). Rounding to that many digits decides as Go does.
+    fn of(x: f64) -> Self {
+        let shortest = format!("{:e}", x.abs());
+        let count = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+        let rounded = format!("{:.*e}", count.saturating_sub(1), x.abs());
+        let text = if rounded.parse() == Ok(x.abs()) { rounded } else { shortest };
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        Self {
+            sign: if x.is_sign_negative() { "-" } else { "" },
+            digits: mantissa.replace('.', ""),
+            exponent: exponent.parse().unwrap_or(0),
+        }
+    }
+
+    /// Without an exponent.
+    fn positional(&self) -> String {
+        let Self { sign, digits, exponent } = self;
+        let Ok(whole_digits) = usize::try_from(exponent + 1) else {
+            let zeros = exponent.unsigned_abs() as usize - 1;
+            return format!("{sign}0.{:0<zeros$}{digits}", "");
+        };
+        match digits.split_at_checked(whole_digits) {
+            Some((whole, "")) => format!("{sign}{whole}"),
+            Some(("", fraction)) => format!("{sign}0.{fraction}"),
+            Some((whole, fraction)) => format!("{sign}{whole}.{fraction}"),
+            None => format!("{sign}{digits:0<whole_digits$}"),
+        }
+    }
+}
+
+fn with_point(digits: &str) -> String {
+    match digits.split_at_checked(1) {
+        Some((first, rest)) if !rest.is_empty() => format!("{first}.{rest}"),
+        _ => digits.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +117,7 @@ mod tests {
             (1.5, "1.5"),
             (1e21, "1000000000000000000000"),
             (1e-7, "0.0000001"),
+            (1_284_364_025_033_548.2, "1284364025033548.2"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
             (f64::NAN, "NaN"),
