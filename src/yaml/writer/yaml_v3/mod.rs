@@ -5,8 +5,8 @@
 //! is kept here: [`Printer::announce`] is the arrival of an event, the functions named after a collection are what
 //! the encoder does with it. Open collections stand on a stack of our own: nesting costs no machine stack.
 //!
-//! Output that yaml.v3 itself could not read back as the same value is not copied. There are five such places, each
-//! marked "differs" below or in `scalar`.
+//! Output that yaml.v3 itself could not read back as the same value is not copied: where the comments say "Differs", here,
+//! in the modules below and in `scalar`, the value wins over the bytes.
 //!
 //! Source: go.yaml.in/yaml/v3 v3.0.4, `emitterc.go`, `encode.go` (`node`).
 
