@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Longest outside name in a message, in characters: enough for an ARN or an age recipient, short enough for a log line.
 pub const PRINTABLE_CHARS: usize = 200;
 
+/// Longest reason in a message, in characters: several names and what is wrong with each.
+pub const REASON_CHARS: usize = 1000;
+
 /// Largest encrypted file, in bytes. Kubernetes refuses a Secret above 1 MiB, yet `files:` may hold many documents.
 pub const FILE_BYTES: usize = 32 << 20;
 
@@ -42,6 +45,42 @@ pub const KEY_GROUPS: usize = 255;
 
 /// Most flattened metadata lines of a dotenv or INI file: `MASTER_KEYS` keys of eight fields each, and contexts.
 pub const METADATA_ENTRIES: usize = 20_000;
+/// Largest wrapped key of the age kind, in bytes of armor. One stanza and a 33-byte payload need 2.5 KiB at most
+/// (post-quantum); the `age` crate's header parser is quadratic.
+pub const AGE_KEY_BYTES: usize = 16 << 10;
+
+/// Most stanzas of one wrapped key of the age kind. sops writes one; each costs a key operation per identity.
+pub const AGE_STANZAS: usize = 16;
+
+/// Largest scrypt work factor (log2 N) of an identity file, as in age: 22 takes 4 GiB for a moment.
+pub const SCRYPT_WORK_FACTOR: u8 = 22;
+
+/// Longest time that one key program (`SOPS_AGE_KEY_CMD`, `age-plugin-*`) may take. Someone may have to touch a token.
+pub const KEY_PROGRAM_TIME: Duration = Duration::from_secs(60);
+
+/// How long an age plugin that has answered may take to end.
+pub const KEY_PROGRAM_END: Duration = Duration::from_secs(1);
+
+/// Most starts of each kind of key program in one run; a file may list many recipients, and each means one start.
+pub const KEY_PROGRAM_RUNS: usize = 64;
+
+/// Largest SSH private key file, in bytes; RSA with 16,384 bits needs 13 KiB.
+pub const SSH_KEY_BYTES: usize = 64 << 10;
+
+/// Largest message of an age plugin, in bytes of text. A file key needs 30; the rest is words for people.
+pub const PLUGIN_MESSAGE_BYTES: usize = 64 << 10;
+
+/// Most messages of an age plugin in one conversation.
+pub const PLUGIN_MESSAGES: usize = 1000;
+
+/// Longest line of an identity file, in bytes; sops silently ends reading there (`bufio.MaxScanTokenSize` - 1).
+pub const KEY_LINE_BYTES: usize = (64 << 10) - 1;
+
+/// Most answers about wrapped keys that are remembered during a run.
+pub const KEY_ANSWERS: usize = 4096;
+
+/// Most key groups whose network keys are asked at the same time for one file.
+pub const NETWORK_GROUPS: usize = 8;
 
 /// Largest regular expression of a metadata rule, in bytes.
 pub const REGEX_BYTES: usize = 4096;
@@ -52,6 +91,9 @@ pub const KEY_FILE_BYTES: usize = 16 << 20;
 /// Longest path of a source, in bytes (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 
+/// Most names of a directory that are compared to suggest one in place of a missing file: a hint may cost milliseconds.
+pub const DIRECTORY_ENTRIES: usize = 10_000;
+
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
 
@@ -60,3 +102,17 @@ pub const DEADLINE_ARGOCD: Duration = Duration::from_secs(45);
 
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
+pub const ERRORS: usize = 50;
+/// Largest wrapped key of the PGP kind, in bytes of armor; one RSA-4096 recipient and a share need 1.5 KiB.
+pub const PGP_KEY_BYTES: usize = 64 << 10;
+
+/// Most recipients of one PGP message that are looked at. sops writes one.
+pub const PGP_RECIPIENTS: usize = 64;
+
+/// Most private-key operations for one PGP message; only hidden recipients need more than one.
+pub const PGP_TRIES: usize = 256;
+
+/// Most files of a directory of keys.
+pub const KEY_FILES: usize = 10_000;

@@ -14,9 +14,18 @@ pub struct Printable(String);
 impl Printable {
     /// Makes text fit for a message.
     pub fn new(text: &str) -> Self {
+        Self::capped(text, limits::PRINTABLE_CHARS)
+    }
+
+    /// Makes a reason that names several things fit for a message; capped at [`limits::REASON_CHARS`].
+    pub fn reason(text: &str) -> Self {
+        Self::capped(text, limits::REASON_CHARS)
+    }
+
+    fn capped(text: &str, most_chars: usize) -> Self {
         let mut out = String::new();
         for (count, c) in text.chars().enumerate() {
-            if count == limits::PRINTABLE_CHARS {
+            if count == most_chars {
                 out.push('…');
                 break;
             }

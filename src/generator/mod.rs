@@ -1,0 +1,215 @@
+//! Generator manifests: what they ask for, and the Kubernetes objects that come of it once their sources are open.
+//!
+//! [`Generator::parse`] reads a manifest, [`Generator::sources`] names what must be decrypted, and
+//! [`Generator::render`] turns that into [`Piece`]s. Nothing here opens a file or decrypts.
+
+mod decrypted_manifest;
+mod dotenv;
+mod error;
+mod fields;
+mod ksops;
+mod metadata;
+mod piece;
+mod secret_manifest;
+mod sops_secret_generator;
+mod source;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use error::{Fault, FieldPath, GeneratorError, Sentence};
+pub use fields::Remark;
+pub use metadata::Behavior;
+pub use piece::{Piece, Resource, ResourceId, check_unique, join};
+
+use fields::Findings;
+use ksops::Ksops;
+use sops_secret_generator::SopsSecretGenerator;
+use source::{Opened, Source};
+
+use crate::limits;
+use crate::path::SourcePath;
+use crate::sops::Cleartext;
+use crate::text::Printable;
+use crate::yaml::{Kind, Node};
+
+/// Whose rules a manifest follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeneratorKind {
+    /// `viaduct.ai/*`
+    Ksops,
+    /// `goabout.com/v1beta1`
+    SopsSecretGenerator,
+}
+
+/// One parsed generator manifest.
+pub struct Generator {
+    name: Printable,
+    spec: Spec,
+    remarks: Vec<Remark>,
+}
+
+enum Spec {
+    Ksops(Ksops),
+    SopsSecretGenerator(SopsSecretGenerator),
+}
+
+/// Gives the plaintext of a source.
+type Opener<'a> = dyn Fn(&'a Source) -> Result<Opened<'a>, GeneratorError> + 'a;
+
+impl Generator {
+    /// Whether apiVersion and kind are of a generator of ours.
+    pub fn is_known(api_version: &str, kind: &str) -> bool {
+        kind_of(api_version, kind).is_some()
+    }
+
+    /// Reads a manifest.
+    ///
+    /// `is_handed_over` says that the host gave us this manifest as our configuration (argv, `functionConfig`): then
+    /// any apiVersion and kind with `files` or `secretFrom` is read as KSOPS reads it, which looks at neither.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the manifest, up to [`crate::limits::ERRORS`].
+    pub fn parse(config: &Node, is_handed_over: bool) -> Result<Self, Vec<GeneratorError>> {
+        let api_version = text(config, "apiVersion").unwrap_or_default();
+        let kind_name = text(config, "kind").unwrap_or_default();
+        let kind = match kind_of(api_version, kind_name) {
+            Some(kind) => kind,
+            None if is_handed_over && is_free(api_version) && Ksops::has_fields(config) => GeneratorKind::Ksops,
+            None => return Err(vec![unknown_kind(config, api_version, kind_name, is_handed_over)]),
+        };
+        let mut findings = Findings::default();
+        let spec = match kind {
+            GeneratorKind::Ksops => Ksops::parse(config, &mut findings).map(Spec::Ksops),
+            GeneratorKind::SopsSecretGenerator => {
+                SopsSecretGenerator::parse(config, &mut findings).map(Spec::SopsSecretGenerator)
+            }
+        };
+        let Some(spec) = spec.filter(|_| findings.errors.is_empty()) else { return Err(findings.errors) };
+        let generator = Self { name: display_name(config, kind_name), spec, remarks: findings.remarks };
+        if generator.sources().len() > limits::SOURCES {
+            let reason = Sentence::new("more than ").number(limits::SOURCES).words(" sources");
+            return Err(vec![GeneratorError::manifest(&FieldPath::default(), config.position, reason)]);
+        }
+        Ok(generator)
+    }
+
+    /// Whose rules it follows.
+    pub fn kind(&self) -> GeneratorKind {
+        match self.spec {
+            Spec::Ksops(_) => GeneratorKind::Ksops,
+            Spec::SopsSecretGenerator(_) => GeneratorKind::SopsSecretGenerator,
+        }
+    }
+
+    /// `kind/name`, for messages.
+    pub fn name(&self) -> &Printable {
+        &self.name
+    }
+
+    /// What is accepted but probably not meant: unknown fields, unusual spellings. For `check`.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
+    /// Every source in order; one may be named several times.
+    pub fn sources(&self) -> Vec<&SourcePath> {
+        match &self.spec {
+            Spec::Ksops(ksops) => ksops.sources().map(|source| &source.path).collect(),
+            Spec::SopsSecretGenerator(generator) => generator.sources().map(|source| &source.path).collect(),
+        }
+    }
+
+    /// Makes the objects, in the order of the manifest. `opened` gives the cleartext of every source.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the content of the sources, and with what it would make.
+    pub fn render<'a>(
+        &'a self,
+        opened: &'a dyn Fn(&SourcePath) -> &'a Cleartext,
+    ) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+        self.render_opened(&|source: &'a Source| Opened::new(source, opened(&source.path)))
+    }
+
+    fn render_opened<'a>(&'a self, open: &Opener<'a>) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+        let origin = Sentence::new("").name(&self.name);
+        match &self.spec {
+            Spec::Ksops(ksops) => ksops.render(open, &origin.words(" ")),
+            Spec::SopsSecretGenerator(generator) => generator.render(open, &origin),
+        }
+    }
+}
+
+fn kind_of(api_version: &str, kind: &str) -> Option<GeneratorKind> {
+    if api_version.starts_with("viaduct.ai/") {
+        Some(GeneratorKind::Ksops)
+    } else if api_version == sops_secret_generator::API_VERSION && sops_secret_generator::KINDS.contains(&kind) {
+        Some(GeneratorKind::SopsSecretGenerator)
+    } else {
+        None
+    }
+}
+
+/// Whether an apiVersion may stand over a manifest that is read as KSOPS'. Those two groups have kinds of their own.
+fn is_free(api_version: &str) -> bool {
+    !api_version.starts_with("goabout.com/") && !api_version.starts_with("unsops.dev/")
+}
+
+fn unknown_kind(config: &Node, api_version: &str, kind: &str, is_handed_over: bool) -> GeneratorError {
+    let reason = if api_version.is_empty() || kind.is_empty() {
+        Sentence::new("the manifest has no apiVersion or no kind")
+    } else {
+        let (api_version, kind) = (Printable::new(api_version), Printable::new(kind));
+        Sentence::new("not a generator: ").name(&api_version).words(" ").name(&kind)
+    };
+    let error = GeneratorError::manifest(&FieldPath::default(), config.position, reason);
+    if api_version.starts_with("goabout.com/") {
+        error.hint("the only kind of this group is goabout.com/v1beta1 SopsSecretGenerator")
+    } else if is_handed_over {
+        error.hint(
+            "a generator is viaduct.ai/v1 ksops with files or secretFrom, or goabout.com/v1beta1 SopsSecretGenerator",
+        )
+    } else {
+        error
+    }
+}
+
+fn display_name(config: &Node, kind: &str) -> Printable {
+    let metadata = field(config, "metadata");
+    match metadata.and_then(|metadata| text(metadata, "name")) {
+        Some(name) => Printable::new(&format!("{kind}/{name}")),
+        None => Printable::new(kind),
+    }
+}
+
+fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    let Kind::Mapping(pairs, _) = &node.kind else { return None };
+    let is_wanted = |key: &Node| matches!(&key.kind, Kind::Scalar(text, _) if text == name);
+    pairs.iter().find(|(key, _)| is_wanted(key)).map(|(_, value)| value)
+}
+
+fn text<'a>(node: &'a Node, name: &str) -> Option<&'a str> {
+    match &field(node, name)?.kind {
+        Kind::Scalar(text, _) => Some(text),
+        _ => None,
+    }
+}
+
+/// The key of a variable as the key of a Secret. It is named in the error only where it stood unencrypted.
+fn env_key(opened: &Opened<'_>, key: &[u8], name: Option<&Printable>) -> Result<String, GeneratorError> {
+    let text = std::str::from_utf8(key).map_err(|_| "is not UTF-8");
+    match text.and_then(|key| validate::secret_key(key).map(|()| key)) {
+        Ok(key) => Ok(key.to_owned()),
+        Err(rule) => {
+            let subject = match name {
+                Some(name) => Sentence::new("key ").name(name),
+                None => Sentence::new("a key"),
+            };
+            Err(opened.error(subject.words(" ").words(rule)))
+        }
+    }
+}
+
+fn did_you_mean(name: &Printable, meant: &'static str) -> Sentence {
+    Sentence::new("").name(name).words(" is ignored; did you mean ").words(meant).words("?")
+}

@@ -1,0 +1,136 @@
+//! The answer of a generator, in pieces that stand by themselves.
+
+use std::collections::BTreeMap;
+
+use super::error::{FieldPath, GeneratorError, Sentence};
+use super::metadata::{Behavior, Metadata};
+use crate::secret::Secret;
+use crate::text::Printable;
+use crate::yaml::writer::write_manifest;
+use crate::yaml::{Document, Node, Position};
+
+/// Text that stands by itself as YAML documents, and the Kubernetes objects in it.
+pub struct Piece {
+    /// YAML without a `---` before or after it; ends in LF.
+    pub text: Secret<String>,
+    /// The objects in document order, lists taken apart as kustomize does. At least one.
+    pub resources: Vec<Resource>,
+}
+
+/// One Kubernetes object. No `Debug`: it holds plaintext, even its name may be.
+pub struct Resource {
+    pub(super) id: ResourceId,
+    pub(super) object: Node,
+    pub(super) origin: Sentence,
+    pub(super) public_name: Option<Printable>,
+    pub(super) needs_hash: bool,
+    pub(super) behavior: Option<Behavior>,
+}
+
+/// What makes two objects the same to kustomize and to the API server.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResourceId {
+    /// `v1`, `apps/v1`
+    pub api_version: String,
+    /// `Secret`
+    pub kind: String,
+    /// Empty where the object names none.
+    pub namespace: String,
+    /// `metadata.name`; empty for a list that is kept as it is.
+    pub name: String,
+}
+
+impl Piece {
+    /// A piece of one object that we wrote.
+    pub(super) fn of_resource(resource: Resource) -> Self {
+        Self { text: resource.text(), resources: vec![resource] }
+    }
+}
+
+impl Resource {
+    /// A Secret made from a manifest.
+    pub(super) fn of_secret(object: Node, metadata: &Metadata, origin: Sentence) -> Self {
+        let id = ResourceId {
+            api_version: "v1".to_owned(),
+            kind: "Secret".to_owned(),
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone(),
+        };
+        let public_name = Some(Printable::new(&format!("Secret/{}", metadata.name)));
+        let needs_hash = metadata.needs_hash();
+        Self { id, object, origin, public_name, needs_hash, behavior: metadata.behavior }
+    }
+
+    /// What identifies it.
+    pub fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    /// Its content.
+    pub fn object(&self) -> &Node {
+        &self.object
+    }
+
+    /// Its own YAML, one document without `---`.
+    pub fn text(&self) -> Secret<String> {
+        let document = Document { root: self.object.clone(), ..Document::default() };
+        Secret::new(write_manifest(&document))
+    }
+
+    /// Whether it asks kustomize for a name with a hash.
+    pub fn needs_hash(&self) -> bool {
+        self.needs_hash
+    }
+
+    /// What it asks kustomize to do with one of the same name.
+    pub fn behavior(&self) -> Option<Behavior> {
+        self.behavior
+    }
+}
+
+/// Joins pieces to one YAML stream, in order.
+///
+/// Between two pieces stands `---` alone: KSOPS' blank line before it would lengthen a last value that keeps its
+/// line breaks (`|+`).
+pub fn join<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> Secret<String> {
+    let mut stream = String::new();
+    for piece in pieces {
+        if !stream.is_empty() {
+            stream.push_str("---\n");
+        }
+        stream.push_str(piece.text.expose());
+    }
+    Secret::new(stream)
+}
+
+/// Checks that no object is made twice in a run: kustomize would refuse the stream, and a cluster would keep the last.
+///
+/// # Errors
+/// One for each object that was there before. It names where both come from, never a name that was encrypted.
+pub fn check_unique<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> Result<(), Vec<GeneratorError>> {
+    let mut first_by_id = BTreeMap::new();
+    let mut errors = Vec::new();
+    for resource in pieces.into_iter().flat_map(|piece| &piece.resources) {
+        let first: &mut &Resource = first_by_id.entry(resource.id.effective()).or_insert(resource);
+        if std::ptr::eq(*first, resource) {
+            continue;
+        }
+        let name = first.public_name.as_ref().or(resource.public_name.as_ref());
+        let reason = match name {
+            Some(name) => Sentence::new("").name(name).words(" is made twice: by "),
+            None => Sentence::new("an object is made twice: by "),
+        };
+        let reason = reason.sentence(&first.origin).words(" and by ").sentence(&resource.origin);
+        let error = GeneratorError::manifest(&FieldPath::default(), Position::default(), reason);
+        errors.push(error.hint("only one of the two would reach the cluster; rename or remove the other"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+impl ResourceId {
+    /// With the namespace that kustomize takes for an empty one.
+    fn effective(&self) -> (&str, &str, &str, &str) {
+        let namespace = if self.namespace.is_empty() { "default" } else { self.namespace.as_str() };
+        (&self.api_version, &self.kind, namespace, &self.name)
+    }
+}

@@ -1,0 +1,184 @@
+//! Bounded reading of key files: files that the operator named, outside every root.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+
+use crate::limits;
+use crate::secret::{Secret, SecretBytes};
+
+/// Why a key file gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyFileError {
+    Missing,
+    NoPermission,
+    Directory,
+    NotAFile,
+    TooLarge,
+    TimedOut,
+    Unreadable,
+}
+
+impl KeyFileError {
+    /// The reason, to be read after the name of the file.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "does not exist",
+            Self::NoPermission => "may not be read (permission denied)",
+            Self::Directory => "is a directory",
+            Self::NotAFile => "is neither a regular file nor a pipe",
+            Self::TooLarge => "is larger than 16 MiB",
+            Self::TimedOut => "is a pipe that nobody wrote to in time",
+            Self::Unreadable => "cannot be read",
+        }
+    }
+}
+
+impl From<std::io::Error> for KeyFileError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Self::Missing,
+            ErrorKind::PermissionDenied => Self::NoPermission,
+            ErrorKind::IsADirectory => Self::Directory,
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+/// Reads a key file of at most [`limits::KEY_FILE_BYTES`]. Follows symlinks (mounted Kubernetes Secrets are symlinks).
+/// Pipes are read to their end, so that `SOPS_AGE_KEY_FILE=<(command)` works as in sops; a silent one is given up.
+pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFileError> {
+    // A FIFO without a writer must not block the open.
+    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(no_wait).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(KeyFileError::Directory);
+    }
+    let is_pipe = metadata.file_type().is_fifo();
+    if !metadata.is_file() && !is_pipe {
+        return Err(KeyFileError::NotAFile);
+    }
+    let most = u64::try_from(limits::KEY_FILE_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or_default().saturating_add(1));
+    if is_pipe {
+        read_pipe(&file, deadline, &mut bytes)?;
+    } else {
+        (&file).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() > limits::KEY_FILE_BYTES {
+        return Err(KeyFileError::TooLarge);
+    }
+    Ok(Secret::new(bytes))
+}
+
+/// The files of a directory of keys, sorted; hidden ones (`..data` of a mounted Kubernetes Secret) left out.
+#[cfg(feature = "pgp")]
+pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)?.take(limits::KEY_FILES) {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_pipe(mut file: &std::fs::File, deadline: Instant, bytes: &mut Vec<u8>) -> Result<(), KeyFileError> {
+    let mut chunk = [0; 4096];
+    while bytes.len() <= limits::KEY_FILE_BYTES {
+        if !wait_readable(file, deadline) {
+            return Err(KeyFileError::TimedOut);
+        }
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(count) => bytes.extend(chunk.iter().take(count)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a descriptor has bytes or is at its end; false at the deadline.
+pub(super) fn wait_readable(descriptor: impl AsFd, deadline: Instant) -> bool {
+    wait(descriptor, PollFlags::IN, deadline)
+}
+
+/// Waits until a descriptor is ready for something; false at the deadline.
+pub(super) fn wait(descriptor: impl AsFd, what: PollFlags, deadline: Instant) -> bool {
+    loop {
+        let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| *left > Duration::ZERO) else {
+            return false;
+        };
+        let Ok(timeout) = Timespec::try_from(left) else { return false };
+        let mut descriptors = [PollFd::new(&descriptor, what)];
+        match poll(&mut descriptors, Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(50)
+    }
+
+    #[test]
+    fn reads_regular_files_through_symlinks() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("keys.txt"), dir.path().join("link"));
+        write(&file, b"content");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read(&link, soon()).unwrap_or_else(|e| panic!("{e:?}")).expose(), b"content");
+    }
+
+    #[test]
+    fn says_why_a_file_gave_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read(&dir.path().join("none"), soon()).err(), Some(KeyFileError::Missing));
+        assert_eq!(read(dir.path(), soon()).err(), Some(KeyFileError::Directory));
+        assert_eq!(read(Path::new("/dev/zero"), soon()).err(), Some(KeyFileError::NotAFile));
+    }
+
+    #[test]
+    fn refuses_a_file_one_byte_above_the_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.txt");
+        write(&path, &vec![b'#'; limits::KEY_FILE_BYTES]);
+        assert!(read(&path, soon()).is_ok());
+        write(&path, &vec![b'#'; limits::KEY_FILE_BYTES + 1]);
+        assert_eq!(read(&path, soon()).err(), Some(KeyFileError::TooLarge));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn reads_a_pipe_to_its_end_and_gives_up_on_a_silent_one() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut writer, b"from a pipe").unwrap();
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+        assert_eq!(read(Path::new(&path), soon()).err(), Some(KeyFileError::TimedOut));
+        std::io::Write::write_all(&mut writer, b"from a pipe").unwrap();
+        drop(writer);
+        let got = read(Path::new(&path), soon()).unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(got.expose(), b"from a pipe");
+    }
+
+    fn write(path: &Path, content: &[u8]) {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path).unwrap();
+        std::io::Write::write_all(&mut file, content).unwrap();
+    }
+}

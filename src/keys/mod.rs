@@ -1,0 +1,252 @@
+//! The keyring: everything that can open the master keys of a file.
+//!
+//! ```text
+//!   sops::KeyService::open
+//!        |
+//!     Keyring          remembers answers      order.rs: which key next, when to stop
+//!        |
+//!   one provider per kind of key: `open(&MasterKey) -> Result<KeyShare, RefusedReason>`
+//!        |
+//!      age/             local.rs: key files    exec.rs: key programs    terminal.rs: passphrases
+//! ```
+//!
+//! To add a provider: a file with a struct and its `open`, a field of [`Keyring`], a line in [`Keyring::ask`], a cargo
+//! feature. A provider loads what it needs when it is first asked, not before, and is shared by threads.
+
+mod age;
+mod age_pq;
+mod exec;
+mod local;
+mod order;
+#[cfg(feature = "pgp")]
+mod pgp;
+mod terminal;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use self::order::{DecryptionOrder, lock};
+use crate::environment::Environment;
+use crate::limits;
+use crate::sops::data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest, display_name};
+use crate::sops::metadata::MasterKey;
+use crate::text::Printable;
+
+/// What the caller allows a keyring to do beside reading key files.
+#[derive(Clone, Copy, Default)]
+pub struct KeyPolicy {
+    /// Key programs may be started (`SOPS_AGE_KEY_CMD`, age plugins). `UNSOPS_NO_EXEC=1` forbids them whatever this says.
+    pub allow_exec: bool,
+    /// Someone sits at a terminal and may be asked for a passphrase.
+    pub terminal: bool,
+    /// When the run as a whole must be over.
+    pub deadline: Option<Instant>,
+}
+
+/// The keys of this process, in the order of trying.
+pub struct Keyring<'env> {
+    order: DecryptionOrder,
+    age: age::Age<'env>,
+    #[cfg(feature = "pgp")]
+    pgp: pgp::Pgp,
+    answers: Mutex<HashMap<[u8; 32], Arc<OnceLock<Answer>>>>,
+}
+
+/// A variable that the keyring cannot make sense of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// See [`DecryptionOrder::parse`].
+    #[error("SOPS_DECRYPTION_ORDER names {0} twice")]
+    OrderNamesTwice(Printable),
+}
+
+/// What a provider says of one key.
+type Answer = Result<KeyShare, RefusedReason>;
+
+/// Why a provider did not open a key, and what the operator can do.
+#[derive(Clone, Debug)]
+struct RefusedReason {
+    refusal: Refusal,
+    hint: Option<Printable>,
+}
+
+/// A place where keys are looked for, and what was found there.
+#[derive(Clone, Debug)]
+pub struct KeySource {
+    /// `SOPS_AGE_KEY_FILE=/keys/keys.txt`, `~/.config/sops/age/keys.txt`.
+    pub name: Printable,
+    /// What was found.
+    pub found: KeySourceState,
+}
+
+/// What was found at a [`KeySource`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySourceState {
+    /// Keys, named by their public halves (empty where a source holds none).
+    Keys(Vec<Printable>),
+    /// The variable is not set, or the file does not exist.
+    Absent,
+    /// It is there, but no use, and why.
+    Unusable(Printable),
+    /// It is looked at only when a key needs it (key programs).
+    OnDemand,
+}
+
+impl<'env> Keyring<'env> {
+    /// Prepares the providers of this build. Nothing is read or started before the first key is asked for.
+    ///
+    /// # Errors
+    /// A malformed `SOPS_DECRYPTION_ORDER`.
+    pub fn from_environment(environment: &'env Environment, policy: KeyPolicy) -> Result<Self, KeyringError> {
+        let no_exec = environment.non_empty("UNSOPS_NO_EXEC").is_some_and(|value| value != "0");
+        let policy = KeyPolicy { allow_exec: policy.allow_exec && !no_exec, ..policy };
+        Ok(Self {
+            order: DecryptionOrder::parse(environment.var("SOPS_DECRYPTION_ORDER"))?,
+            age: age::Age::new(environment, policy),
+            #[cfg(feature = "pgp")]
+            pgp: pgp::Pgp::new(environment, policy),
+            answers: Mutex::default(),
+        })
+    }
+
+    /// Lists where keys are looked for and what is there. Reads key files; starts no program and asks for nothing.
+    pub fn describe(&self) -> Vec<KeySource> {
+        let sources = self.age.describe();
+        #[cfg(feature = "pgp")]
+        let sources = [sources, self.pgp.describe()].concat();
+        sources
+    }
+
+    /// Asks the provider of a key, or repeats its answer if this very key was asked for before.
+    fn answer(&self, key: &MasterKey) -> Answer {
+        let name = fingerprint(key);
+        let known = {
+            let mut answers = lock(&self.answers);
+            if answers.len() >= limits::KEY_ANSWERS && !answers.contains_key(&name) {
+                None
+            } else {
+                Some(Arc::clone(answers.entry(name).or_default()))
+            }
+        };
+        match known {
+            None => self.ask(key),
+            Some(known) => match known.get_or_init(|| self.ask(key)) {
+                Ok(share) => Ok(KeyShare(share.0.duplicate())),
+                Err(reason) => Err(reason.clone()),
+            },
+        }
+    }
+
+    fn ask(&self, key: &MasterKey) -> Answer {
+        match key {
+            MasterKey::Age { recipient, enc } => self.age.open(recipient, enc),
+            MasterKey::HuaweiKms { .. } => Err(RefusedReason {
+                refusal: Refusal::NotMine("keys of Huawei Cloud KMS are not supported".into()),
+                hint: Some("re-encrypt the file for one more key of another kind (sops updatekeys)".into()),
+            }),
+            #[cfg(feature = "pgp")]
+            MasterKey::Pgp { fingerprint, enc } => self.pgp.open(fingerprint, enc),
+            #[cfg(not(feature = "pgp"))]
+            MasterKey::Pgp { .. } => Err(not_in_this_build("PGP", "pgp")),
+            MasterKey::AwsKms { .. } => Err(not_in_this_build("AWS KMS", "aws")),
+            MasterKey::AzureKeyVault { .. } => Err(not_in_this_build("Azure Key Vault", "azure")),
+            MasterKey::GcpKms { .. } => Err(not_in_this_build("GCP KMS", "gcp")),
+            MasterKey::HcVault { .. } => Err(not_in_this_build("HashiCorp Vault", "vault")),
+        }
+    }
+}
+
+impl KeyService for Keyring<'_> {
+    fn open(&self, request: &ShareRequest<'_>) -> Attempt {
+        let tried = order::try_keys(&self.order, request, &|key| self.answer(key));
+        let name = |group: usize, place: usize| {
+            request.groups.get(group).and_then(|keys| keys.0.get(place)).map_or_else(|| "?".into(), display_name)
+        };
+        let refused = tried.refused.into_iter().map(|(group, place, RefusedReason { refusal, hint })| RefusedKey {
+            group,
+            key: name(group, place),
+            refusal,
+            hint,
+        });
+        Attempt { refused: refused.collect(), shares: tried.shares }
+    }
+}
+
+fn not_in_this_build(provider: &str, feature: &str) -> RefusedReason {
+    RefusedReason {
+        refusal: Refusal::NotMine(Printable::new(&format!("this build has no support for {provider} keys"))),
+        hint: Some(Printable::new(&format!("use a build with the cargo feature {feature}"))),
+    }
+}
+
+/// Tells wrapped keys apart, by everything that a provider looks at.
+fn fingerprint(key: &MasterKey) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    };
+    add(key.kind());
+    match key {
+        MasterKey::Age { recipient, enc } => [recipient, enc].into_iter().for_each(|text| add(text)),
+        MasterKey::AwsKms { arn, role, context, aws_profile, enc } => {
+            add(arn);
+            for optional in [role, aws_profile] {
+                add(if optional.is_some() { "1" } else { "0" });
+                add(optional.as_deref().unwrap_or_default());
+            }
+            context.iter().for_each(|(name, value)| {
+                add(name);
+                add(value);
+            });
+            add(enc);
+        }
+        MasterKey::AzureKeyVault { vault_url, name, version, enc } => {
+            [vault_url, name, version, enc].into_iter().for_each(|text| add(text));
+        }
+        MasterKey::GcpKms { resource_id, enc } => [resource_id, enc].into_iter().for_each(|text| add(text)),
+        MasterKey::HcVault { vault_address, engine_path, key_name, enc } => {
+            [vault_address, engine_path, key_name, enc].into_iter().for_each(|text| add(text));
+        }
+        MasterKey::HuaweiKms { key_id } => add(key_id),
+        MasterKey::Pgp { fingerprint, enc } => [fingerprint, enc].into_iter().for_each(|text| add(text)),
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_wrapped_keys_apart_by_each_field() {
+        let age =
+            |recipient: &str, enc: &str| fingerprint(&MasterKey::Age { recipient: recipient.into(), enc: enc.into() });
+        assert_eq!(age("ab", "c"), age("ab", "c"));
+        assert_ne!(age("ab", "c"), age("a", "bc"));
+        assert_ne!(age("ab", "c"), fingerprint(&MasterKey::Pgp { fingerprint: "ab".into(), enc: "c".into() }));
+    }
+
+    #[test]
+    fn says_that_a_provider_is_missing() {
+        let environment = Environment::new([], None);
+        let keyring = Keyring::from_environment(&environment, KeyPolicy::default()).unwrap();
+        let key = MasterKey::GcpKms { resource_id: "projects/p".into(), enc: String::new() };
+        let Err(RefusedReason { refusal: Refusal::NotMine(why), .. }) = keyring.answer(&key) else {
+            panic!("not refused")
+        };
+        assert_eq!(why.as_str(), "this build has no support for GCP KMS keys");
+        let Err(huawei) = keyring.answer(&MasterKey::HuaweiKms { key_id: "r:u".into() }) else { panic!("not refused") };
+        assert_eq!(huawei.refusal, Refusal::NotMine("keys of Huawei Cloud KMS are not supported".into()));
+    }
+
+    #[test]
+    fn refuses_a_malformed_decryption_order() {
+        let environment = Environment::new([("SOPS_DECRYPTION_ORDER".into(), "pgp,pgp".into())], None);
+        let refused = Keyring::from_environment(&environment, KeyPolicy::default()).err();
+        assert_eq!(refused, Some(KeyringError::OrderNamesTwice("pgp".into())));
+    }
+}

@@ -1,0 +1,157 @@
+//! The process: hardening, standard streams, and the only writers of stdout and stderr.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
+use std::panic;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::error::{Error, Failure, Record};
+use crate::secret::SecretBytes;
+
+/// The complete answer. Consumed by [`emit`], so that it is written once.
+pub struct Output(SecretBytes);
+
+impl Output {
+    /// Takes the finished bytes.
+    pub fn new(bytes: SecretBytes) -> Self {
+        Self(bytes)
+    }
+}
+
+/// Closes the ways on which plaintext could leave by accident: core dumps, other processes of the same user
+/// reading our memory, panic messages that quote values, world-readable files.
+///
+/// Best effort: a kernel that refuses does not stop a render.
+pub fn harden() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    _ = rustix::process::setrlimit(Resource::Core, none);
+    _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    panic::set_hook(Box::new(|info| {
+        // The payload may quote a value (slicing errors do), so only the place is shown.
+        let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        write_stderr(&format!("unsops: error: internal error{place}\nunsops: hint: please report this place\n"));
+    }));
+}
+
+/// Reads the environment; the one place that does.
+#[expect(clippy::disallowed_methods, reason = "this is the place where the environment is read once")]
+pub fn environment() -> Environment {
+    Environment::new(std::env::vars_os(), std::env::current_dir().ok())
+}
+
+/// The arguments after the program's name.
+pub fn arguments() -> Vec<OsString> {
+    std::env::args_os().skip(1).collect()
+}
+
+/// Whether a person sits at standard input.
+pub fn stdin_is_terminal() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// Reads standard input to its end.
+///
+/// # Errors
+/// More than `limit` bytes, silence beyond the deadline, or a read error.
+pub fn read_stdin(limit: usize, deadline: Deadline) -> Result<Vec<u8>, Record> {
+    let stdin = rustix::stdio::stdin();
+    let mut bytes = Vec::new();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        wait_for(stdin, PollFlags::IN, deadline)
+            .map_err(|_| Record::new(Failure::Usage, "standard input did not end before the deadline"))?;
+        match rustix::io::read(stdin, &mut chunk) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(_) => return Err(Record::new(Failure::Usage, "standard input cannot be read")),
+        }
+        if bytes.len() > limit {
+            return Err(Record::new(Failure::Generator, format!("standard input is larger than {limit} bytes")));
+        }
+    }
+}
+
+/// Writes the answer to standard output, completely or with an error.
+///
+/// # Errors
+/// [`Failure::Output`] if standard output is closed, full, read-only, or its reader is gone.
+pub fn emit(output: Output, deadline: Deadline) -> Result<(), Error> {
+    let Output(bytes) = output;
+    let stdout = rustix::stdio::stdout();
+    if was_closed(stdout) {
+        return Err(Record::new(Failure::Output, "standard output is closed")
+            .hint("redirect standard output to a file or a pipe; `>/dev/null` discards it")
+            .into());
+    }
+    let mut rest = bytes.expose().as_slice();
+    while !rest.is_empty() {
+        match rustix::io::write(stdout, rest) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for(stdout, PollFlags::OUT, deadline).map_err(refused)?,
+            Err(errno) => return Err(refused(errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Prints a report on standard error. Nothing is left to do if that fails.
+pub fn write_stderr(text: &str) {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match rustix::io::write(rustix::stdio::stderr(), rest) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn refused(errno: Errno) -> Error {
+    let why = match errno {
+        Errno::PIPE => "its reader is gone",
+        Errno::NOSPC => "no space is left on the device",
+        Errno::BADF => "it is closed or not open for writing",
+        Errno::TIMEDOUT => "its reader took nothing before the deadline",
+        _ => "the write failed",
+    };
+    Record::new(Failure::Output, format!("standard output refused the answer: {why}")).into()
+}
+
+/// Whether standard output was closed when the process started.
+///
+/// Rust's runtime opens `/dev/null` for reading and writing in place of a closed standard stream, before `main`:
+/// an answer written there would be lost with exit 0. `>/dev/null` opens it for writing only.
+fn was_closed(stdout: BorrowedFd<'_>) -> bool {
+    let Ok(stat) = rustix::fs::fstat(stdout) else { return true };
+    let Ok(null) = rustix::fs::stat("/dev/null") else { return false };
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && stat.st_rdev == null.st_rdev
+        && rustix::fs::fcntl_getfl(stdout).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::RDWR)
+}
+
+/// Waits until the descriptor is ready (or closed: the next call then says so), at most until the deadline.
+fn wait_for(fd: BorrowedFd<'_>, what: PollFlags, deadline: Deadline) -> Result<(), Errno> {
+    loop {
+        let left = deadline.left();
+        if left == Duration::ZERO {
+            return Err(Errno::TIMEDOUT);
+        }
+        let timeout = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
+        match rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, what)], Some(&timeout)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
