@@ -1,1 +1,11 @@
-//! Behaviour through the real executable.
+//! Behaviour through the real executable, and against the real sops, kustomize, kubectl, kpt and gpg.
+//!
+//! `tests/run` installs the counterparts and runs everything. Without them, tests that need one say on stderr that they
+//! were skipped, and fail where `CI=true`.
+#![expect(clippy::disallowed_methods, reason = "tests start programs, and read and write files of their own")]
+
+mod differential;
+mod fixtures;
+mod harness;
+mod kustomize;
+mod oracle;

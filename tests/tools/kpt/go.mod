@@ -1,0 +1,3 @@
+module unsops.dev/tests/tools/kpt
+
+go 1.25.7
