@@ -27,6 +27,10 @@ pub const NESTING: usize = 255;
 /// [`FILE_BYTES`] holds at most 300,000 encrypted values.
 pub const TREE_NODES: usize = 1_000_000;
 
+/// Most nodes written out in a YAML text; a node takes about 100 bytes. The text of a ResourceList at `STDIN_BYTES` has
+/// about as many.
+pub const YAML_NODES: usize = 2_000_000;
+
 /// Most nodes that aliases may add to a YAML document beyond those written out.
 pub const ALIAS_NODES: usize = 100_000;
 
@@ -54,8 +58,20 @@ pub const SCRYPT_WORK_FACTOR: u8 = 22;
 /// Longest time that one key program (`SOPS_AGE_KEY_CMD`, `age-plugin-*`) may take. Someone may have to touch a token.
 pub const KEY_PROGRAM_TIME: Duration = Duration::from_secs(60);
 
+/// How long an age plugin that has answered may take to end.
+pub const KEY_PROGRAM_END: Duration = Duration::from_secs(1);
+
 /// Most starts of each kind of key program in one run; a file may list many recipients, and each means one start.
 pub const KEY_PROGRAM_RUNS: usize = 64;
+
+/// Largest SSH private key file, in bytes; RSA with 16,384 bits needs 13 KiB.
+pub const SSH_KEY_BYTES: usize = 64 << 10;
+
+/// Largest message of an age plugin, in bytes of text. A file key needs 30; the rest is words for people.
+pub const PLUGIN_MESSAGE_BYTES: usize = 64 << 10;
+
+/// Most messages of an age plugin in one conversation.
+pub const PLUGIN_MESSAGES: usize = 1000;
 
 /// Longest line of an identity file, in bytes; sops silently ends reading there (`bufio.MaxScanTokenSize` - 1).
 pub const KEY_LINE_BYTES: usize = (64 << 10) - 1;
@@ -75,6 +91,9 @@ pub const KEY_FILE_BYTES: usize = 16 << 20;
 /// Longest path of a source, in bytes (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 
+/// Most names of a directory that are compared to suggest one in place of a missing file: a hint may cost milliseconds.
+pub const DIRECTORY_ENTRIES: usize = 10_000;
+
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
 
@@ -86,3 +105,14 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
 pub const ERRORS: usize = 50;
+/// Largest wrapped key of the PGP kind, in bytes of armor; one RSA-4096 recipient and a share need 1.5 KiB.
+pub const PGP_KEY_BYTES: usize = 64 << 10;
+
+/// Most recipients of one PGP message that are looked at. sops writes one.
+pub const PGP_RECIPIENTS: usize = 64;
+
+/// Most private-key operations for one PGP message; only hidden recipients need more than one.
+pub const PGP_TRIES: usize = 256;
+
+/// Most files of a directory of keys.
+pub const KEY_FILES: usize = 10_000;

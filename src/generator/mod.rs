@@ -13,6 +13,8 @@ mod piece;
 mod secret_manifest;
 mod sops_secret_generator;
 mod source;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use error::{Fault, FieldPath, GeneratorError, Sentence};
@@ -25,6 +27,7 @@ use ksops::Ksops;
 use sops_secret_generator::SopsSecretGenerator;
 use source::{Opened, Source};
 
+use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::Cleartext;
 use crate::text::Printable;
@@ -82,12 +85,13 @@ impl Generator {
                 SopsSecretGenerator::parse(config, &mut findings).map(Spec::SopsSecretGenerator)
             }
         };
-        match spec {
-            Some(spec) if findings.errors.is_empty() => {
-                Ok(Self { name: display_name(config, kind_name), spec, remarks: findings.remarks })
-            }
-            _ => Err(findings.errors),
+        let Some(spec) = spec.filter(|_| findings.errors.is_empty()) else { return Err(findings.errors) };
+        let generator = Self { name: display_name(config, kind_name), spec, remarks: findings.remarks };
+        if generator.sources().len() > limits::SOURCES {
+            let reason = Sentence::new("more than ").number(limits::SOURCES).words(" sources");
+            return Err(vec![GeneratorError::manifest(&FieldPath::default(), config.position, reason)]);
         }
+        Ok(generator)
     }
 
     /// Whose rules it follows.

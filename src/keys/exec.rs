@@ -182,6 +182,14 @@ impl Program {
         Ok(())
     }
 
+    /// Closes the program's stdin and lets it end by itself for a moment.
+    pub(super) fn finish(mut self) {
+        drop(self.child.stdin.take());
+        drop(self.child.stdout.take());
+        self.deadline = self.deadline.min(Instant::now() + limits::KEY_PROGRAM_END);
+        _ = self.wait();
+    }
+
     /// Waits for the program to end with status 0.
     fn wait(&mut self) -> Result<(), ProgramError> {
         loop {

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -76,6 +76,20 @@ pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFil
         return Err(KeyFileError::TooLarge);
     }
     Ok(Secret::new(bytes))
+}
+
+/// The files of a directory of keys, sorted; hidden ones (`..data` of a mounted Kubernetes Secret) left out.
+#[cfg(feature = "pgp")]
+pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)?.take(limits::KEY_FILES) {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn read_pipe(mut file: &std::fs::File, deadline: Instant, bytes: &mut Vec<u8>) -> Result<(), KeyFileError> {

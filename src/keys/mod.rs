@@ -18,6 +18,9 @@ mod age_pq;
 mod exec;
 mod local;
 mod order;
+#[cfg(feature = "pgp")]
+mod pgp;
+mod terminal;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -47,6 +50,8 @@ pub struct KeyPolicy {
 pub struct Keyring<'env> {
     order: DecryptionOrder,
     age: age::Age<'env>,
+    #[cfg(feature = "pgp")]
+    pgp: pgp::Pgp,
     answers: Mutex<HashMap<[u8; 32], Arc<OnceLock<Answer>>>>,
 }
 
@@ -101,13 +106,18 @@ impl<'env> Keyring<'env> {
         Ok(Self {
             order: DecryptionOrder::parse(environment.var("SOPS_DECRYPTION_ORDER"))?,
             age: age::Age::new(environment, policy),
+            #[cfg(feature = "pgp")]
+            pgp: pgp::Pgp::new(environment, policy),
             answers: Mutex::default(),
         })
     }
 
     /// Lists where keys are looked for and what is there. Reads key files; starts no program and asks for nothing.
     pub fn describe(&self) -> Vec<KeySource> {
-        self.age.describe()
+        let sources = self.age.describe();
+        #[cfg(feature = "pgp")]
+        let sources = [sources, self.pgp.describe()].concat();
+        sources
     }
 
     /// Asks the provider of a key, or repeats its answer if this very key was asked for before.
@@ -137,6 +147,9 @@ impl<'env> Keyring<'env> {
                 refusal: Refusal::NotMine("keys of Huawei Cloud KMS are not supported".into()),
                 hint: Some("re-encrypt the file for one more key of another kind (sops updatekeys)".into()),
             }),
+            #[cfg(feature = "pgp")]
+            MasterKey::Pgp { fingerprint, enc } => self.pgp.open(fingerprint, enc),
+            #[cfg(not(feature = "pgp"))]
             MasterKey::Pgp { .. } => Err(not_in_this_build("PGP", "pgp")),
             MasterKey::AwsKms { .. } => Err(not_in_this_build("AWS KMS", "aws")),
             MasterKey::AzureKeyVault { .. } => Err(not_in_this_build("Azure Key Vault", "azure")),

@@ -2,7 +2,12 @@
 
 use age_core::format::{FileKey, Stanza};
 
-use crate::keys::age_pq;
+use super::passphrase::PassphraseFile;
+use super::plugin::PluginIdentity;
+#[cfg(feature = "age-ssh")]
+use super::ssh::SshKey;
+use crate::environment::Environment;
+use crate::keys::{KeyPolicy, age_pq};
 use crate::limits;
 use crate::text::Printable;
 
@@ -12,13 +17,23 @@ pub(super) enum Identity {
     X25519(age::x25519::Identity),
     /// `AGE-SECRET-KEY-PQ-1…`
     Hybrid(Box<age_pq::Identity>),
+    /// `AGE-PLUGIN-NAME-1…`
+    Plugin(PluginIdentity),
+    /// A whole file of native identities, behind a passphrase.
+    Passphrase(PassphraseFile),
+    /// An SSH private key.
+    #[cfg(feature = "age-ssh")]
+    Ssh(Box<SshKey>),
 }
 
-/// What trying an identity costs beside time.
+/// What trying an identity costs beside time, from the cheapest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// Nothing.
     Nothing,
+    /// A program is started.
+    Program,
+    /// A person is asked.
+    Person,
 }
 
 /// What an identity made of a header.
@@ -27,34 +42,68 @@ pub(super) enum Unwrapped {
     FileKey(FileKey),
     /// No stanza is for it.
     NoMatch,
-    /// A stanza of its kind is malformed.
+    /// A stanza of its kind is malformed, or is for it but does not open.
     Damaged,
+    /// It could not be tried, and why.
+    Failed(Printable),
+    /// It did not answer in time.
+    TimedOut(Printable),
+}
+
+/// What identities need that start programs or ask people.
+pub(super) struct Context<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) policy: &'a KeyPolicy,
 }
 
 impl Identity {
     pub(super) fn effort(&self) -> Effort {
         match self {
             Self::X25519(_) | Self::Hybrid(_) => Effort::Nothing,
+            Self::Plugin(_) => Effort::Program,
+            Self::Passphrase(_) => Effort::Person,
+            #[cfg(feature = "age-ssh")]
+            Self::Ssh(key) => key.effort(),
         }
     }
 
-    pub(super) fn unwrap(&self, stanzas: &[Stanza]) -> Unwrapped {
-        let unwrapped = match self {
-            Self::X25519(identity) => age::Identity::unwrap_stanzas(identity, stanzas),
-            Self::Hybrid(identity) => age::Identity::unwrap_stanzas(identity.as_ref(), stanzas),
-        };
-        match unwrapped {
-            Some(Ok(file_key)) => Unwrapped::FileKey(file_key),
-            Some(Err(_)) => Unwrapped::Damaged,
-            None => Unwrapped::NoMatch,
-        }
-    }
-
-    /// The public half, for messages.
-    pub(super) fn public_half(&self) -> String {
+    /// Tries to unwrap the file key from any of a header's stanzas.
+    pub(super) fn unwrap(&self, stanzas: &[Stanza], context: &Context<'_>) -> Unwrapped {
         match self {
-            Self::X25519(identity) => identity.to_public().to_string(),
-            Self::Hybrid(identity) => identity.public_half(),
+            Self::X25519(identity) => age::Identity::unwrap_stanzas(identity, stanzas).into(),
+            Self::Hybrid(identity) => age::Identity::unwrap_stanzas(identity.as_ref(), stanzas).into(),
+            Self::Plugin(identity) => identity.unwrap(stanzas, context),
+            // Only native identities are in such a file: nobody is bothered in vain.
+            Self::Passphrase(_) if !stanzas.iter().any(is_native) => Unwrapped::NoMatch,
+            Self::Passphrase(file) => file.unwrap(stanzas, context),
+            #[cfg(feature = "age-ssh")]
+            Self::Ssh(key) => key.unwrap(stanzas, context),
+        }
+    }
+
+    /// Public halves, for messages: none behind a passphrase that was not asked for; of a plugin its name.
+    pub(super) fn public_halves(&self) -> Vec<String> {
+        match self {
+            Self::X25519(identity) => vec![identity.to_public().to_string()],
+            Self::Hybrid(identity) => vec![identity.public_half()],
+            Self::Plugin(identity) => vec![identity.program()],
+            Self::Passphrase(file) => file.public_halves(),
+            #[cfg(feature = "age-ssh")]
+            Self::Ssh(key) => vec![key.public_half()],
+        }
+    }
+}
+
+fn is_native(stanza: &Stanza) -> bool {
+    stanza.tag == "X25519" || stanza.tag == age_pq::STANZA
+}
+
+impl From<Option<Result<FileKey, age::DecryptError>>> for Unwrapped {
+    fn from(unwrapped: Option<Result<FileKey, age::DecryptError>>) -> Self {
+        match unwrapped {
+            Some(Ok(file_key)) => Self::FileKey(file_key),
+            Some(Err(_)) => Self::Damaged,
+            None => Self::NoMatch,
         }
     }
 }
@@ -79,6 +128,23 @@ impl Malformed {
 ///
 /// Source: getsops/sops v3.13, `age/keysource.go`, `parseIdentities`.
 pub(super) fn parse(text: &[u8], several: bool) -> Result<Vec<Identity>, Malformed> {
+    parse_with(text, several, |word| parse_one(word).ok_or_else(|| misplaced(word, several)))
+}
+
+/// Reads the content of a passphrase-protected file: native identities only, one a line.
+pub(super) fn parse_native(text: &[u8]) -> Result<Vec<Identity>, Malformed> {
+    parse_with(text, false, |word| match parse_one(word) {
+        Some(identity @ (Identity::X25519(_) | Identity::Hybrid(_))) => Ok(identity),
+        Some(_) => Err("is an identity of a plugin, which cannot stand in a protected file"),
+        None => Err(misplaced(word, false)),
+    })
+}
+
+fn parse_with(
+    text: &[u8],
+    several: bool,
+    parse_one: impl Fn(&str) -> Result<Identity, &'static str>,
+) -> Result<Vec<Identity>, Malformed> {
     let mut identities = Vec::new();
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -95,32 +161,30 @@ pub(super) fn parse(text: &[u8], several: bool) -> Result<Vec<Identity>, Malform
         match several {
             true => {
                 for word in words {
-                    identities.push(parse_one(word, several).map_err(malformed)?);
+                    identities.push(parse_one(word).map_err(malformed)?);
                 }
             }
             false if line.is_empty() => {}
-            false => identities.push(parse_one(line, several).map_err(malformed)?),
+            false => identities.push(parse_one(line).map_err(malformed)?),
         }
     }
     Ok(identities)
 }
 
-const DAMAGED: &str = "is a damaged identity (its checksum does not match)";
-
-/// Reads one identity, or says what the text is instead.
-fn parse_one(text: &str, in_variable: bool) -> Result<Identity, &'static str> {
-    if text.starts_with("AGE-SECRET-KEY-1") {
-        return text.parse().map(Identity::X25519).map_err(|_| DAMAGED);
+fn parse_one(text: &str) -> Option<Identity> {
+    if text.starts_with("AGE-PLUGIN-") {
+        PluginIdentity::parse(text).map(Identity::Plugin)
+    } else if text.starts_with("AGE-SECRET-KEY-PQ-1") {
+        age_pq::Identity::parse(text).map(|identity| Identity::Hybrid(Box::new(identity)))
+    } else {
+        text.starts_with("AGE-SECRET-KEY-1").then(|| text.parse().ok().map(Identity::X25519))?
     }
-    if text.starts_with("AGE-SECRET-KEY-PQ-1") {
-        return age_pq::Identity::parse(text).map(|identity| Identity::Hybrid(Box::new(identity))).ok_or(DAMAGED);
-    }
-    Err(misplaced(text, in_variable))
 }
 
 /// Recognises what people put in place of an identity.
 fn misplaced(text: &str, in_variable: bool) -> &'static str {
     const TABLE: &[(&str, &str)] = &[
+        ("AGE-", "is a damaged identity (its checksum does not match)"),
         ("age1", "is a public key (age1...), not an identity (AGE-SECRET-KEY-1...)"),
         ("age-secret-key-", "is an identity in lower case, it must be in upper case"),
         ("ssh-", "is an SSH public key, not an identity"),
@@ -157,7 +221,7 @@ mod tests {
     }
 
     fn publics(text: &str, several: bool) -> Result<Vec<String>, Malformed> {
-        Ok(parse(text.as_bytes(), several)?.iter().map(Identity::public_half).collect())
+        Ok(parse(text.as_bytes(), several)?.iter().flat_map(Identity::public_halves).collect())
     }
 
     #[test]

@@ -5,8 +5,12 @@
 //! open, so that a plain identity costs no program run and no passphrase; what can open a key is the same.
 
 mod identities;
+mod passphrase;
+mod plugin;
 mod report;
 mod sources;
+#[cfg(feature = "age-ssh")]
+mod ssh;
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -17,12 +21,13 @@ use ::age::{DecryptError, Decryptor};
 use age_core::format::{FileKey, Stanza};
 
 use self::identities::{Effort, Unwrapped};
-use self::sources::{KeyCommand, Source, Sources};
+use self::sources::{Place, Source, Sources};
 use super::{Answer, KeyPolicy, KeySource};
 use crate::environment::Environment;
 use crate::limits;
 use crate::secret::Secret;
 use crate::sops::data_key::KeyShare;
+use crate::text::Printable;
 
 /// First line of an armored age file. sops writes no other form.
 const ARMOR_BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
@@ -103,15 +108,22 @@ struct Trial<'s, 'env> {
 struct Findings {
     /// Every source that was looked at, in order.
     consulted: Vec<Arc<Source>>,
-    /// A stanza is malformed.
-    denied: bool,
-    /// Kinds of the stanzas.
+    /// Identities that no stanza was for: which source, which identity in it.
+    unmatched: Vec<(Arc<Source>, usize)>,
+    /// Identities that could not be tried: name of the source, and why.
+    failed: Vec<(Printable, Printable)>,
+    /// A stanza is malformed, or is for an identity of ours but does not open.
+    damaged: bool,
+    /// A program did not answer in time.
+    timed_out: bool,
+    /// What the stanzas ask for.
     wanted: Wanted,
 }
 
 /// What kinds of identities the stanzas of a header ask for.
 #[derive(Clone, Copy, Default)]
 struct Wanted {
+    ssh: bool,
     passphrase: bool,
     too_many: bool,
 }
@@ -119,7 +131,11 @@ struct Wanted {
 impl Wanted {
     fn of(stanzas: &[Stanza]) -> Self {
         let any = |tags: &[&str]| stanzas.iter().any(|stanza| tags.contains(&stanza.tag.as_str()));
-        Self { passphrase: any(&["scrypt"]), too_many: stanzas.len() > limits::AGE_STANZAS }
+        Self {
+            ssh: any(&["ssh-ed25519", "ssh-rsa"]),
+            passphrase: any(&["scrypt"]),
+            too_many: stanzas.len() > limits::AGE_STANZAS,
+        }
     }
 }
 
@@ -135,31 +151,43 @@ impl ::age::Identity for Trial<'_, '_> {
         if wanted.too_many || wanted.passphrase {
             return None;
         }
-        self.try_everything(stanzas).map(Ok)
+        self.try_everything(stanzas, wanted).map(Ok)
     }
 }
 
 impl Trial<'_, '_> {
-    /// Goes from what costs nothing to what starts a program or bothers a person.
-    fn try_everything(&self, stanzas: &[Stanza]) -> Option<FileKey> {
-        let look_at = |sources: Vec<Arc<Source>>| {
-            let file_key = self.try_each(&sources, Effort::Nothing, stanzas);
-            self.findings.borrow_mut().consulted.extend(sources);
-            file_key
-        };
-        if let Some(file_key) = look_at(self.sources.files()) {
-            return Some(file_key);
+    /// Goes from what costs nothing to what starts a program or asks a person.
+    fn try_everything(&self, stanzas: &[Stanza], wanted: Wanted) -> Option<FileKey> {
+        // SSH keys open nothing but SSH stanzas; where there is none, no SSH key is read.
+        for place in Place::IN_ORDER.into_iter().filter(|place| wanted.ssh || !place.holds_ssh_keys()) {
+            let found = self.sources.load(place, self.recipient);
+            self.findings.borrow_mut().consulted.extend(found.iter().cloned());
+            if let Some(file_key) = self.try_each(&found, Effort::Nothing, stanzas) {
+                return Some(file_key);
+            }
         }
-        look_at(vec![self.sources.command(KeyCommand::Age, self.recipient)])
+        let known = self.findings.borrow().consulted.clone();
+        self.try_each(&known, Effort::Program, stanzas).or_else(|| self.try_each(&known, Effort::Person, stanzas))
     }
 
     fn try_each(&self, sources: &[Arc<Source>], effort: Effort, stanzas: &[Stanza]) -> Option<FileKey> {
+        let context = self.sources.context();
         for source in sources {
-            for identity in source.identities().iter().filter(|identity| identity.effort() == effort) {
-                match identity.unwrap(stanzas) {
+            for (place, identity) in source.identities().iter().enumerate() {
+                if identity.effort() != effort {
+                    continue;
+                }
+                let unwrapped = identity.unwrap(stanzas, &context);
+                let mut findings = self.findings.borrow_mut();
+                match unwrapped {
                     Unwrapped::FileKey(file_key) => return Some(file_key),
-                    Unwrapped::NoMatch => {}
-                    Unwrapped::Damaged => self.findings.borrow_mut().denied = true,
+                    Unwrapped::NoMatch => findings.unmatched.push((Arc::clone(source), place)),
+                    Unwrapped::Damaged => findings.damaged = true,
+                    Unwrapped::Failed(why) => findings.failed.push((source.name.clone(), why)),
+                    Unwrapped::TimedOut(why) => {
+                        findings.timed_out = true;
+                        findings.failed.push((source.name.clone(), why));
+                    }
                 }
             }
         }

@@ -1,7 +1,9 @@
 //! Words for a key that did not open: what was tried, what is wrong with the rest, what to do next.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use super::identities::Identity;
 use super::sources::{Found, Source};
 use super::{Fault, Findings};
 use crate::keys::RefusedReason;
@@ -30,48 +32,49 @@ pub(super) fn refusal(fault: &Fault, recipient: &str, findings: &Findings) -> Re
         },
         Fault::NotUnwrapped => {
             let text = Printable::reason(&tried(findings));
-            let refusal = if findings.denied {
+            let refusal = if findings.damaged {
                 Refusal::Denied(text)
             } else if findings.timed_out() {
                 Refusal::Unavailable(text)
             } else {
                 Refusal::NotMine(text)
             };
-            RefusedReason { refusal, hint: Some(Printable::new(&next_step(recipient))) }
+            RefusedReason { refusal, hint: Some(Printable::reason(&next_step(recipient))) }
         }
     }
 }
 
 impl Findings {
     fn timed_out(&self) -> bool {
-        self.consulted.iter().any(|source| matches!(source.found, Found::TimedOut(_)))
+        self.timed_out || self.consulted.iter().any(|source| matches!(source.found, Found::TimedOut(_)))
     }
 }
 
-/// `no identity matches (2 tried: A [age1qx...w4569], B [age1...]); C does not exist; D: line 3 is …`
+/// `no identity matches (2 tried: A [age1qx...w4569], B [age1...]); C does not exist; D line 3 is …`
 fn tried(findings: &Findings) -> String {
     let sources = &findings.consulted;
-    let count: usize = sources.iter().map(|source| source.identities().len()).sum();
+    let count = findings.unmatched.len();
     let mut parts = Vec::new();
-    if findings.denied {
-        parts.push("its ciphertext is malformed".to_owned());
-    } else if count == 0 {
+    if findings.damaged {
+        parts.push("a stanza of its ciphertext is damaged or not for the key that it names".to_owned());
+    }
+    if count > 0 {
+        let used: Vec<_> = sources.iter().filter_map(|source| with_halves(source, findings)).collect();
+        parts.push(format!("no identity matches ({count} tried: {})", used.join(", ")));
+    } else if findings.failed.is_empty() && !findings.damaged {
         parts.push("no identity found".to_owned());
         let unset: Vec<_> = names(sources, |found| matches!(found, Found::NotSet));
         if !unset.is_empty() {
             parts.push(format!("not set: {}", unset.join(", ")));
         }
-    } else {
-        let used: Vec<_> =
-            sources.iter().filter(|source| !source.identities().is_empty()).map(|s| with_halves(s)).collect();
-        parts.push(format!("no identity matches ({count} tried: {})", used.join(", ")));
     }
+    parts.extend(findings.failed.iter().map(|(name, why)| format!("{name} {why}")));
     for source in sources {
         match &source.found {
             Found::Missing => parts.push(format!("{} does not exist", source.name)),
             Found::TimedOut(why) | Found::Unusable(why) => parts.push(format!("{} {why}", source.name)),
             Found::Identities(identities) if identities.is_empty() => {
-                parts.push(format!("{} holds no identity", source.name))
+                parts.push(format!("{} holds no identity", source.name));
             }
             Found::Identities(_) | Found::NotSet => {}
         }
@@ -79,43 +82,79 @@ fn tried(findings: &Findings) -> String {
     parts.join("; ")
 }
 
-fn names(sources: &[std::sync::Arc<Source>], which: impl Fn(&Found) -> bool) -> Vec<String> {
+fn names(sources: &[Arc<Source>], which: impl Fn(&Found) -> bool) -> Vec<String> {
     sources.iter().filter(|source| which(&source.found)).map(|source| source.name.to_string()).collect()
 }
 
-fn with_halves(source: &Source) -> String {
-    let identities = source.identities();
-    let mut halves: Vec<_> = identities.iter().take(PUBLIC_HALVES).map(|id| shortened(&id.public_half())).collect();
-    match identities.len().saturating_sub(PUBLIC_HALVES) {
+/// A source with the public halves of those of its identities that were tried; none if none was.
+fn with_halves(source: &Arc<Source>, findings: &Findings) -> Option<String> {
+    let of_source = findings.unmatched.iter().filter(|(unmatched, _)| Arc::ptr_eq(unmatched, source));
+    let identities = of_source.filter_map(|(_, place)| source.identities().get(*place));
+    let all: Vec<String> = identities.flat_map(Identity::public_halves).collect();
+    let mut halves: Vec<_> = all.iter().take(PUBLIC_HALVES).map(|half| shortened(half)).collect();
+    match all.len().saturating_sub(PUBLIC_HALVES) {
         0 => {}
         more => halves.push(format!("{more} more")),
     }
-    format!("{} [{}]", source.name, halves.join(", "))
+    (!halves.is_empty()).then(|| format!("{} [{}]", source.name, halves.join(", ")))
 }
 
-/// What kind of identity the recipient in the file asks for. The recipient is what the file says, and not authentic.
+/// Which identity the recipient in the file asks for. The recipient is what the file says, and not authentic.
 fn next_step(recipient: &str) -> String {
-    let short = shortened(recipient.trim());
-    if recipient.is_empty() {
-        "add the identity that this file was encrypted for".to_owned()
-    } else {
-        format!("add an identity for {short}")
+    let recipient = recipient.trim();
+    let short = shortened(recipient);
+    match Kind::of(recipient) {
+        Kind::Unknown => "add the identity that this file was encrypted for".to_owned(),
+        Kind::Hybrid => format!("add the post-quantum identity (AGE-SECRET-KEY-PQ-1...) for {short}"),
+        Kind::Native => format!("add an identity for {short}"),
+        Kind::Plugin(name) => format!(
+            "add the identity (AGE-PLUGIN-{}-1...) for {short}, with age-plugin-{name} on PATH",
+            name.to_ascii_uppercase()
+        ),
+        Kind::Ssh => format!(
+            "add the SSH private key of {short}: SOPS_AGE_SSH_PRIVATE_KEY_FILE, ~/.ssh/id_ed25519 or ~/.ssh/id_rsa"
+        ),
+    }
+}
+
+/// Kinds of recipients, as sops tells them apart (`age/keysource.go`, `parseRecipient`).
+enum Kind<'a> {
+    Hybrid,
+    Native,
+    Plugin(&'a str),
+    Ssh,
+    Unknown,
+}
+
+impl<'a> Kind<'a> {
+    fn of(recipient: &'a str) -> Self {
+        let plugin = || Some(recipient.strip_prefix("age1")?.rsplit_once('1')?.0);
+        if recipient.starts_with("age1pq1") {
+            Self::Hybrid
+        } else if let Some(name) = plugin() {
+            Self::Plugin(name)
+        } else if recipient.starts_with("age1") {
+            Self::Native
+        } else if recipient.starts_with("ssh-") {
+            Self::Ssh
+        } else {
+            Self::Unknown
+        }
     }
 }
 
 /// `age1qx...w4569`: enough of a public half to recognise it.
 pub(super) fn shortened(public_half: &str) -> String {
     let mut words = public_half.split_whitespace();
-    let (first, second) = (words.next().unwrap_or_default(), words.next());
-    match second {
+    match (words.next().unwrap_or_default(), words.next()) {
         // Every SSH key of a kind begins alike.
-        Some(key) => format!("{first} ...{}", last(key, 8)),
-        None if first.len() <= 24 => first.to_owned(),
-        None => {
-            let kind = first.rfind('1').map_or(0, |one| one.saturating_add(1)).min(24);
-            let begin: String = first.chars().take(kind.saturating_add(2)).collect();
-            format!("{begin}...{}", last(first, 5))
+        (kind, Some(key)) if kind.starts_with("ssh-") => format!("{kind} ...{}", last(key, 8)),
+        (half, None) if half.starts_with("age1") && half.len() > 24 => {
+            let kind = half.rfind('1').map_or(0, |one| one.saturating_add(1)).min(24);
+            let begin: String = half.chars().take(kind.saturating_add(2)).collect();
+            format!("{begin}...{}", last(half, 5))
         }
+        _ => Printable::new(public_half).to_string(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::identities::{self, Identity};
+use super::identities::{self, Context, Identity};
+use super::passphrase::PassphraseFile;
 use super::report;
 use crate::environment::Environment;
 use crate::keys::exec::{self, ProgramError};
@@ -13,7 +14,6 @@ use crate::keys::local::{self, KeyFileError};
 use crate::keys::order::lock;
 use crate::keys::{KeyPolicy, KeySource, KeySourceState};
 use crate::limits;
-use crate::secret::SecretBytes;
 use crate::text::Printable;
 
 /// Every place where sops looks for age identities. Each is read once, when it is first needed; a program is run once
@@ -22,6 +22,7 @@ pub(super) struct Sources<'env> {
     environment: &'env Environment,
     policy: KeyPolicy,
     files: OnceLock<Vec<Arc<Source>>>,
+    ssh_files: OnceLock<Vec<Arc<Source>>>,
     commands: Mutex<BTreeMap<(KeyCommand, String), Slot>>,
 }
 
@@ -49,17 +50,38 @@ pub(super) enum Found {
     Unusable(Printable),
 }
 
+/// Places that are looked at together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Files,
+    SshFiles,
+    Command(KeyCommand),
+}
+
+impl Place {
+    /// From what costs nothing to what starts a program.
+    pub(super) const IN_ORDER: [Self; 4] =
+        [Self::Files, Self::SshFiles, Self::Command(KeyCommand::Age), Self::Command(KeyCommand::Ssh)];
+
+    pub(super) fn holds_ssh_keys(self) -> bool {
+        matches!(self, Self::SshFiles | Self::Command(KeyCommand::Ssh))
+    }
+}
+
 /// Variables that hold a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum KeyCommand {
     /// `SOPS_AGE_KEY_CMD`: its output is an identity file.
     Age,
+    /// `SOPS_AGE_SSH_PRIVATE_KEY_CMD`: its output is an SSH private key.
+    Ssh,
 }
 
 impl KeyCommand {
     fn variable(self) -> &'static str {
         match self {
             Self::Age => "SOPS_AGE_KEY_CMD",
+            Self::Ssh => "SOPS_AGE_SSH_PRIVATE_KEY_CMD",
         }
     }
 }
@@ -79,7 +101,7 @@ impl Source {
     fn describe(&self) -> KeySource {
         let found = match &self.found {
             Found::Identities(identities) => KeySourceState::Keys(
-                identities.iter().map(|identity| Printable::new(&identity.public_half())).collect(),
+                identities.iter().flat_map(Identity::public_halves).map(|half| Printable::new(&half)).collect(),
             ),
             Found::Missing | Found::NotSet => KeySourceState::Absent,
             Found::TimedOut(why) | Found::Unusable(why) => KeySourceState::Unusable(why.clone()),
@@ -90,16 +112,45 @@ impl Source {
 
 impl<'env> Sources<'env> {
     pub(super) fn new(environment: &'env Environment, policy: KeyPolicy) -> Self {
-        Self { environment, policy, files: OnceLock::new(), commands: Mutex::default() }
+        Self { environment, policy, files: OnceLock::new(), ssh_files: OnceLock::new(), commands: Mutex::default() }
+    }
+
+    /// What a place holds; a command is told the recipient.
+    pub(super) fn load(&self, place: Place, recipient: &str) -> Vec<Arc<Source>> {
+        match place {
+            Place::Files => self.files(),
+            Place::SshFiles => self.ssh_files(),
+            Place::Command(command) => vec![self.command(command, recipient)],
+        }
     }
 
     /// The places that cost nothing: `SOPS_AGE_KEY`, `SOPS_AGE_KEY_FILE`, and the file in the user's configuration.
-    pub(super) fn files(&self) -> Vec<Arc<Source>> {
+    fn files(&self) -> Vec<Arc<Source>> {
         self.files.get_or_init(|| vec![self.inline(), self.key_file(), self.user_file()]).clone()
     }
 
+    /// SSH private keys: `SOPS_AGE_SSH_PRIVATE_KEY_FILE`, `~/.ssh/id_ed25519`, `~/.ssh/id_rsa`.
+    fn ssh_files(&self) -> Vec<Arc<Source>> {
+        let load = || {
+            let mut sources =
+                vec![self.named_file("SOPS_AGE_SSH_PRIVATE_KEY_FILE", |name, text| ssh_key_in(name, text, true))];
+            if let Some(home) = self.environment.home() {
+                sources.extend(["id_ed25519", "id_rsa"].map(|name| {
+                    self.file_at(&home.join(".ssh").join(name), |name, text| ssh_key_in(name, text, true))
+                }));
+            }
+            sources
+        };
+        self.ssh_files.get_or_init(load).clone()
+    }
+
+    /// What identities need that start programs or ask people.
+    pub(super) fn context(&self) -> Context<'_> {
+        Context { environment: self.environment, policy: &self.policy }
+    }
+
     /// What a command gives for a recipient.
-    pub(super) fn command(&self, command: KeyCommand, recipient: &str) -> Arc<Source> {
+    fn command(&self, command: KeyCommand, recipient: &str) -> Arc<Source> {
         let name = command.variable();
         let Some(line) = self.environment.var_os(name) else { return Source::new(name, Found::NotSet) };
         let slot = {
@@ -110,17 +161,20 @@ impl<'env> Sources<'env> {
             }
             Arc::clone(commands.entry(key).or_default())
         };
-        Arc::clone(slot.get_or_init(|| Source::new(name, self.run(line, recipient))))
+        Arc::clone(slot.get_or_init(|| Source::new(name, self.run(command, line, recipient))))
     }
 
-    fn run(&self, line: &OsStr, recipient: &str) -> Found {
+    fn run(&self, command: KeyCommand, line: &OsStr, recipient: &str) -> Found {
         // A file may name any recipient; sops has parsed it by now.
         if !recipient.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
             return Found::Unusable("was not run (the file's recipient is malformed)".into());
         }
         let Some(line) = line.to_str() else { return Found::Unusable("is not UTF-8".into()) };
         match exec::output_of(line, ("SOPS_AGE_RECIPIENT", recipient), self.environment, &self.policy) {
-            Ok(output) => identities_in(&output, false),
+            Ok(output) => match command {
+                KeyCommand::Age => identities_in(&command.variable().into(), output.expose(), false),
+                KeyCommand::Ssh => ssh_key_in(&command.variable().into(), output.expose(), false),
+            },
             Err(error) => program_error(error),
         }
     }
@@ -130,14 +184,14 @@ impl<'env> Sources<'env> {
         let name = "SOPS_AGE_KEY";
         let found = match self.environment.var_os(name) {
             None => Found::NotSet,
-            Some(text) => identities_in(&SecretBytes::new(text.as_encoded_bytes().to_vec()), true),
+            Some(text) => identities_in(&name.into(), text.as_encoded_bytes(), true),
         };
         Source::new(name, found)
     }
 
     /// `SOPS_AGE_KEY_FILE`.
     fn key_file(&self) -> Arc<Source> {
-        self.named_file("SOPS_AGE_KEY_FILE", |bytes| identities_in(bytes, false))
+        self.named_file("SOPS_AGE_KEY_FILE", |name, text| identities_in(name, text, false))
     }
 
     /// `sops/age/keys.txt` beneath the user's configuration directory.
@@ -149,29 +203,36 @@ impl<'env> Sources<'env> {
             }
         };
         let path = directory.join("sops").join("age").join("keys.txt");
-        Source::new(
-            &report::home_as_tilde(&path, self.environment.home()),
-            self.file(&path, |bytes| identities_in(bytes, false)),
-        )
+        self.file_at(&path, |name, text| identities_in(name, text, false))
     }
 
     /// A file that a variable names.
-    fn named_file(&self, variable: &'static str, parse: impl FnOnce(&SecretBytes) -> Found) -> Arc<Source> {
+    fn named_file(&self, variable: &'static str, parse: impl FnOnce(&Printable, &[u8]) -> Found) -> Arc<Source> {
         let Some(path) = self.environment.var_os(variable) else { return Source::new(variable, Found::NotSet) };
         if path.is_empty() {
             return Source::new(variable, Found::Unusable("is set but empty".into()));
         }
-        let found = self.file(Path::new(path), parse);
-        if let Some(why) = looks_like_a_key(path, &found) {
-            // The value must not be shown.
-            return Source::new(variable, Found::Unusable(why.into()));
+        if holds_a_key(path) {
+            return Source::new(variable, Found::Unusable("holds a key, not the path of a file".into()));
         }
-        Source::new(&format!("{variable}={}", path.display()), found)
+        let name = format!("{variable}={}", path.display());
+        match self.file(Path::new(path), &name, parse) {
+            Found::Missing if has_letters_of_a_key(path) => {
+                let why = "names a file that does not exist (the name looks like a key and is not shown)";
+                Source::new(variable, Found::Unusable(why.into()))
+            }
+            found => Source::new(&name, found),
+        }
     }
 
-    fn file(&self, path: &Path, parse: impl FnOnce(&SecretBytes) -> Found) -> Found {
+    fn file_at(&self, path: &Path, parse: impl FnOnce(&Printable, &[u8]) -> Found) -> Arc<Source> {
+        let name = report::home_as_tilde(path, self.environment.home());
+        Source::new(&name, self.file(path, &name, parse))
+    }
+
+    fn file(&self, path: &Path, name: &str, parse: impl FnOnce(&Printable, &[u8]) -> Found) -> Found {
         match local::read(path, exec::deadline(&self.policy)) {
-            Ok(bytes) => parse(&bytes),
+            Ok(text) => parse(&Printable::new(name), text.expose()),
             Err(KeyFileError::Missing) => Found::Missing,
             Err(error @ KeyFileError::TimedOut) => Found::TimedOut(error.words().into()),
             Err(error) => Found::Unusable(error.words().into()),
@@ -180,12 +241,17 @@ impl<'env> Sources<'env> {
 
     /// Names every place and what is there, without running a command.
     pub(super) fn describe(&self) -> Vec<KeySource> {
-        let mut sources: Vec<KeySource> = self.files().iter().map(|source| source.describe()).collect();
-        let command = KeyCommand::Age.variable();
-        let found =
-            if self.environment.var_os(command).is_some() { KeySourceState::OnDemand } else { KeySourceState::Absent };
-        sources.push(KeySource { name: command.into(), found });
-        sources
+        let command = |command: KeyCommand| {
+            let is_set = self.environment.var_os(command.variable()).is_some();
+            let found = if is_set { KeySourceState::OnDemand } else { KeySourceState::Absent };
+            KeySource { name: command.variable().into(), found }
+        };
+        let files = |sources: Vec<Arc<Source>>| sources.into_iter().map(|source| source.describe());
+        let mut described: Vec<KeySource> = files(self.files()).collect();
+        described.push(command(KeyCommand::Age));
+        described.extend(files(self.ssh_files()));
+        described.push(command(KeyCommand::Ssh));
+        described
     }
 }
 
@@ -194,24 +260,44 @@ fn program_error(error: ProgramError) -> Found {
     if error == ProgramError::TimedOut { Found::TimedOut(why) } else { Found::Unusable(why) }
 }
 
-fn identities_in(text: &SecretBytes, several: bool) -> Found {
-    match identities::parse(text.expose(), several) {
+/// Reads the text of a source: identities, or an age file that holds them behind a passphrase.
+fn identities_in(name: &Printable, text: &[u8], several: bool) -> Found {
+    if PassphraseFile::is_age_file(text) {
+        return match PassphraseFile::parse(name, text) {
+            Ok(file) => Found::Identities(vec![Identity::Passphrase(file)]),
+            Err(why) => Found::Unusable(why.into()),
+        };
+    }
+    match identities::parse(text, several) {
         Ok(identities) => Found::Identities(identities),
         Err(malformed) => Found::Unusable(malformed.words()),
     }
 }
 
-/// Says that a variable for a path holds a key. A path that does not exist and has the letters of a key is taken for one.
-fn looks_like_a_key(path: &OsStr, found: &Found) -> Option<&'static str> {
-    let text = path.to_string_lossy();
-    let upper = text.to_ascii_uppercase();
-    if upper.contains("AGE-SECRET-KEY-") || upper.contains("AGE-PLUGIN-") || upper.contains("-----BEGIN") {
-        return Some("holds a key, not the path of a file (its value is not shown)");
+#[cfg(feature = "age-ssh")]
+fn ssh_key_in(name: &Printable, text: &[u8], on_terminal: bool) -> Found {
+    match super::ssh::SshKey::parse(name, text, on_terminal) {
+        Ok(key) => Found::Identities(vec![Identity::Ssh(Box::new(key))]),
+        Err(why) => Found::Unusable(why.into()),
     }
-    let like_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
-    let is_path = text.starts_with(['/', '.', '~']) || text.chars().count() < 32 || !text.chars().all(like_base64);
-    (matches!(found, Found::Missing) && !is_path)
-        .then_some("names a file that does not exist (its value looks like a key and is not shown)")
+}
+
+#[cfg(not(feature = "age-ssh"))]
+fn ssh_key_in(_: &Printable, _: &[u8], _: bool) -> Found {
+    Found::Unusable("is of no use, this build has no support for SSH keys".into())
+}
+
+/// Whether a variable for a path holds a key instead. Its value must not be shown.
+fn holds_a_key(path: &OsStr) -> bool {
+    let upper = path.to_string_lossy().to_ascii_uppercase();
+    ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "-----BEGIN"].iter().any(|mark| upper.contains(mark))
+}
+
+/// Whether a name could as well be an encoded key: long, and nothing but letters of base64.
+fn has_letters_of_a_key(path: &OsStr) -> bool {
+    let text = path.to_string_lossy();
+    let of_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
+    !text.starts_with('/') && text.chars().count() >= 32 && text.chars().all(of_base64)
 }
 
 /// The user's configuration directory, as Go's `os.UserConfigDir` has it; on macOS `XDG_CONFIG_HOME` comes first, as

@@ -240,6 +240,10 @@ fn describes_every_place_by_public_halves_only() {
             ("SOPS_AGE_KEY_FILE", Absent),
             ("~/.config/sops/age/keys.txt", Absent),
             ("SOPS_AGE_KEY_CMD", OnDemand),
+            ("SOPS_AGE_SSH_PRIVATE_KEY_FILE", Absent),
+            ("~/.ssh/id_ed25519", Absent),
+            ("~/.ssh/id_rsa", Absent),
+            ("SOPS_AGE_SSH_PRIVATE_KEY_CMD", Absent),
         ]
     );
 }

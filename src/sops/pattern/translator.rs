@@ -1,78 +1,18 @@
-//! Regular expressions of the metadata rules, as Go's `regexp` (RE2 syntax) reads them.
-//!
-//! A pattern is parsed by Go's grammar and written out again in the small part of the syntax that `regex-lite` and Go
-//! read alike: characters, explicit ranges, groups, repetitions, anchors. So nothing is left to a resemblance of two
-//! dialects: `\s` has no vertical tab, `[a&&b]` has two `&`, `$` is the end of the text.
-//!
-//! Source: Go 1.26, `regexp/syntax/parse.go`, flags `Perl`.
+//! From Go's grammar to the syntax that `regex-lite` reads alike.
 
-use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use regex_lite::{Regex, RegexBuilder};
-
-use crate::limits;
-
-/// Deepest nesting of groups and repetitions that is read; Go reads about 1,000.
-const DEPTH: u32 = 40;
-
-/// Most steps of a compiled pattern; `x{1000}` makes 1,000.
-const STEPS: usize = 10_000;
-
-/// A compiled pattern.
-pub(super) struct Pattern {
-    /// `None`: Go refuses the pattern, which sops takes for "never matches".
-    regex: Option<Regex>,
-    /// Steps of the compiled pattern: what a byte of text costs at most.
-    pub(super) steps: usize,
-}
-
-/// Why a pattern is not compiled.
-#[derive(Debug, PartialEq, Eq)]
-enum Refused {
-    /// Go refuses it.
-    Invalid,
-    /// Go reads it, this program does not; the words say why.
-    Unsupported(&'static str),
-}
-
-impl Pattern {
-    /// Compiles a pattern. `Err` says in fixed words why a pattern that Go reads is not read here.
-    pub(super) fn compile(pattern: &str) -> Result<Self, &'static str> {
-        if pattern.len() > limits::REGEX_BYTES {
-            return Err("is a regular expression of more than 4096 bytes");
-        }
-        match Translator::translate(pattern) {
-            Err(Refused::Invalid) => Ok(Self { regex: None, steps: 0 }),
-            Err(Refused::Unsupported(reason)) => Err(reason),
-            Ok(Piece { text, steps, .. }) => RegexBuilder::new(&text)
-                .nest_limit(4 * DEPTH)
-                .build()
-                .map(|regex| Self { regex: Some(regex), steps })
-                .map_err(|_| "is a regular expression too large to compile"),
-        }
-    }
-
-    /// Says whether the pattern occurs anywhere in the text.
-    pub(super) fn is_match(&self, text: &str) -> bool {
-        self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
-    }
-}
-
-/// Inclusive ranges of code points, in order and apart after [`clean`].
-type Ranges = Vec<(u32, u32)>;
-
-const LAST: u32 = 0x10_FFFF;
-
-/// Code points outside these have no other case in Go's tables (`minFold`, `maxFold`).
-const FOLDABLE: (u32, u32) = (0x41, 0x1_E943);
+use super::classes::{self, DIGIT, FOLDABLE, LAST, PERL_SPACE, POSIX, Ranges, WORD, class_text, clean, negate};
+use super::{DEPTH, Refused, STEPS};
 
 /// A translated part of a pattern.
 #[derive(Clone, Default)]
-struct Piece {
-    text: String,
-    steps: usize,
+pub(super) struct Piece {
+    /// In the syntax of `regex-lite`.
+    pub(super) text: String,
+    /// States of the compiled part.
+    pub(super) steps: usize,
     depth: u32,
     /// Most copies that nested counted repetitions make of one thing inside.
     copies: u32,
@@ -92,14 +32,16 @@ struct Group {
     flags_outside: Flags,
 }
 
-struct Translator<'a> {
+/// Reads a pattern, one item at a time.
+pub(super) struct Translator<'a> {
     rest: Peekable<Chars<'a>>,
     flags: Flags,
     groups: Vec<Group>,
 }
 
 impl<'a> Translator<'a> {
-    fn translate(pattern: &'a str) -> Result<Piece, Refused> {
+    /// Translates a whole pattern.
+    pub(super) fn translate(pattern: &'a str) -> Result<Piece, Refused> {
         let mut translator = Self {
             rest: pattern.chars().peekable(),
             flags: Flags::default(),
@@ -200,7 +142,7 @@ impl<'a> Translator<'a> {
                         _ => {}
                     }
                 }
-                Some(letter) if !letter.is_ascii() && has_cases(letter) => {
+                Some(letter) if !letter.is_ascii() && classes::has_cases(letter) => {
                     return Err(Refused::Unsupported("uses (?i) on letters beyond ASCII, which is not supported"));
                 }
                 _ => {}
@@ -518,8 +460,8 @@ impl Piece {
             (0, None) => text.push('*'),
             (1, None) => text.push('+'),
             (0, Some(1)) => text.push('?'),
-            (min, None) => write_to(&mut text, format_args!("{{{min},}}")),
-            (min, Some(max)) => write_to(&mut text, format_args!("{{{min},{max}}}")),
+            (min, None) => text.push_str(&format!("{{{min},}}")),
+            (min, Some(max)) => text.push_str(&format!("{{{min},{max}}}")),
         }
         let times = max.unwrap_or(min).max(1) as usize;
         Self { text, steps: self.steps * times + times, depth: self.depth + 1, copies }.check()
@@ -551,147 +493,4 @@ fn count(rest: &mut Peekable<Chars<'_>>) -> Option<u32> {
 
 fn digit(c: char, radix: u32) -> Result<u32, Refused> {
     c.to_digit(radix).ok_or(Refused::Invalid)
-}
-
-fn has_cases(c: char) -> bool {
-    !c.to_lowercase().eq([c]) || !c.to_uppercase().eq([c])
-}
-
-/// Sorts ranges and joins those that touch.
-fn clean(mut ranges: Ranges) -> Ranges {
-    ranges.sort_unstable();
-    let mut out = Ranges::new();
-    for (low, high) in ranges {
-        match out.last_mut() {
-            Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
-            _ => out.push((low, high)),
-        }
-    }
-    out
-}
-
-/// All code points outside of clean ranges.
-fn negate(ranges: &[(u32, u32)]) -> Ranges {
-    let mut out = Ranges::new();
-    let mut next = 0;
-    for &(low, high) in ranges {
-        if low > next {
-            out.push((next, low - 1));
-        }
-        next = high + 1;
-    }
-    if next <= LAST {
-        out.push((next, LAST));
-    }
-    out
-}
-
-/// Clean ranges as a class without surrogates, which no text holds.
-fn class_text(ranges: &[(u32, u32)]) -> String {
-    let mut text = String::from("[");
-    for &(low, high) in ranges {
-        for (low, high) in [(low, high.min(0xD7FF)), (low.max(0xE000), high)] {
-            if low <= high {
-                write_to(&mut text, format_args!(r"\x{{{low:X}}}-\x{{{high:X}}}"));
-            }
-        }
-    }
-    text.push(']');
-    // Nothing: what is neither in a set nor outside of it.
-    if text == "[]" { String::from(r"[^\x{0}-\x{10FFFF}]") } else { text }
-}
-
-fn write_to(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments).expect("writing to a String does not fail");
-}
-
-const DIGIT: &[(u32, u32)] = &[(0x30, 0x39)];
-const PERL_SPACE: &[(u32, u32)] = &[(0x09, 0x0a), (0x0c, 0x0d), (0x20, 0x20)];
-const WORD: &[(u32, u32)] = &[(0x30, 0x39), (0x41, 0x5a), (0x5f, 0x5f), (0x61, 0x7a)];
-
-/// `regexp/syntax/perl_groups.go`
-const POSIX: [(&str, &[(u32, u32)]); 14] = [
-    ("alnum", &[(0x30, 0x39), (0x41, 0x5a), (0x61, 0x7a)]),
-    ("alpha", &[(0x41, 0x5a), (0x61, 0x7a)]),
-    ("ascii", &[(0x00, 0x7f)]),
-    ("blank", &[(0x09, 0x09), (0x20, 0x20)]),
-    ("cntrl", &[(0x00, 0x1f), (0x7f, 0x7f)]),
-    ("digit", DIGIT),
-    ("graph", &[(0x21, 0x7e)]),
-    ("lower", &[(0x61, 0x7a)]),
-    ("print", &[(0x20, 0x7e)]),
-    ("punct", &[(0x21, 0x2f), (0x3a, 0x40), (0x5b, 0x60), (0x7b, 0x7e)]),
-    ("space", &[(0x09, 0x0d), (0x20, 0x20)]),
-    ("upper", &[(0x41, 0x5a)]),
-    ("word", WORD),
-    ("xdigit", &[(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)]),
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `testdata/make_patterns.go` made the table; 200,000 such patterns were compared when this was written.
-    #[test]
-    fn matches_where_go_matches() {
-        let mut lines = include_str!("testdata/patterns.jsonl").lines();
-        let texts: Vec<String> = serde_json::from_str(lines.next().expect("texts")).expect("JSON");
-        for line in lines {
-            let [go_pattern, go_matches]: [String; 2] = serde_json::from_str(line).expect("JSON");
-            let Ok(pattern) = Pattern::compile(&go_pattern) else { panic!("{go_pattern:?} is not read") };
-            if pattern.regex.is_none() {
-                assert_eq!(go_matches, "invalid", "{go_pattern:?}");
-            } else {
-                let matches: String = texts.iter().map(|text| if pattern.is_match(text) { '1' } else { '0' }).collect();
-                assert_eq!(matches, go_matches, "{go_pattern:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn reads_what_people_write() {
-        for (pattern, yes, no) in [
-            ("^(data|stringData)$", "stringData", "metadata"),
-            ("(?i)password|token$", "dbPassWord", "tokens"),
-            ("^[[:alpha:]_]+$", "ab_c", "ab1"),
-            (r"\Qa.b\E", "xa.b", "axb"),
-            ("(?P<n>secret)", "my-secret", "my-secre"),
-            (r"^\S+$", "a\u{b}b", "a b"),
-            ("^.*_(pass|pw)$", "db_pw", "db_pwd"),
-            ("[^[:ascii:]]", "ключ", "key"),
-            ("(?i)^k", "\u{212a}", "\u{43a}"),
-        ] {
-            let Ok(compiled) = Pattern::compile(pattern) else { panic!("{pattern}") };
-            assert!(compiled.is_match(yes), "{pattern} {yes}");
-            assert!(!compiled.is_match(no), "{pattern} {no}");
-        }
-    }
-
-    #[test]
-    fn pattern_that_go_refuses_never_matches() {
-        for pattern in ["[", "(?=a)", "a**", "*", "a{1001}", r"\8", "((a{100}){100})", "(?<n", ")"] {
-            let Ok(compiled) = Pattern::compile(pattern) else { panic!("{pattern}") };
-            assert!(compiled.regex.is_none(), "{pattern}");
-            assert!(!compiled.is_match("a"), "{pattern}");
-        }
-    }
-
-    #[test]
-    fn refuses_what_it_would_read_differently_or_too_slowly() {
-        let nested = format!("{}a{}", "(".repeat(500), ")".repeat(500));
-        let long = "a".repeat(limits::REGEX_BYTES + 1);
-        let wide = "(abcdefghij){1000}".repeat(2);
-        for pattern in [r"\p{L}", r"[\pL]", "(?i)ü", "(?i)[à-ö]", &nested, &long, &wide] {
-            assert!(Pattern::compile(pattern).is_err(), "{pattern}");
-        }
-    }
-
-    #[test]
-    fn compiles_the_longest_pattern_of_any_kind() {
-        for unit in ["a", "(a)", "a|", r"\W", "[a-z]", "a?", "(?i)k", "[[:", "{1", r"\Q"] {
-            let pattern = unit.repeat(limits::REGEX_BYTES / unit.len());
-            // Whatever comes of it, it comes soon and without a panic.
-            let _ = Pattern::compile(&pattern).map(|compiled| compiled.is_match(&"k".repeat(1000)));
-        }
-    }
 }

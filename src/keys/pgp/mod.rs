@@ -1,0 +1,308 @@
+//! PGP keys in process: exported secret keys and GnuPG homes, no gpg program.
+//!
+//! Any secret key that opens the message is good, as in sops (`pgp/keysource.go`): the fingerprint in the file is for
+//! messages. Expired and revoked keys still decrypt. Of the packets, SEIPD v1, GnuPG's OCB (packet 20) and RFC 9580's
+//! SEIPD v2 are read; unprotected (malleable) ones are refused.
+
+mod gnupg_home;
+mod secret_keys;
+mod sexp;
+#[cfg(test)]
+mod tests;
+
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use pgp::composed::{Esk, Message, PlainSessionKey};
+use pgp::packet::PublicKeyEncryptedSessionKey;
+use pgp::types::{EskType, Password, PkeskVersion};
+
+use self::gnupg_home::GnupgHome;
+use self::secret_keys::PgpSecret;
+use super::local::{self, KeyFileError};
+use super::{KeyPolicy, KeySource, KeySourceState, RefusedReason};
+use crate::environment::Environment;
+use crate::limits;
+use crate::secret::{Secret, SecretBytes};
+use crate::sops::data_key::{KeyShare, Refusal};
+use crate::text::Printable;
+
+/// The PGP keys of this process, loaded when the first PGP key is asked for.
+pub(super) struct Pgp {
+    sources: Sources,
+    deadline: Option<Instant>,
+    loaded: OnceLock<Loaded>,
+}
+
+/// Where secret keys are looked for.
+struct Sources {
+    /// `UNSOPS_PGP_KEY_FILE`: a file, or a directory of files.
+    key_file: Option<PathBuf>,
+    /// `UNSOPS_PGP_PASSPHRASE_FILE`
+    passphrase_file: Option<PathBuf>,
+    /// `GNUPGHOME`, else `~/.gnupg`, and its name in messages.
+    gnupg_home: Option<(PathBuf, Printable)>,
+}
+
+struct Loaded {
+    keys: Vec<PgpSecret>,
+    /// Fingerprints of keys whose passphrase is missing or wrong.
+    locked: Vec<String>,
+    passphrase: Option<SecretBytes>,
+    sources: Vec<KeySource>,
+}
+
+impl Pgp {
+    pub(super) fn new(environment: &Environment, policy: KeyPolicy) -> Self {
+        let path = |name: &str| environment.var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let gnupg_home = path("GNUPGHOME")
+            .map(|home| (home.clone(), Printable::new(&format!("GNUPGHOME={}", home.display()))))
+            .or_else(|| environment.home().map(|home| (home.join(".gnupg"), "~/.gnupg".into())));
+        let sources = Sources {
+            key_file: path("UNSOPS_PGP_KEY_FILE"),
+            passphrase_file: path("UNSOPS_PGP_PASSPHRASE_FILE"),
+            gnupg_home,
+        };
+        Self { sources, deadline: policy.deadline, loaded: OnceLock::new() }
+    }
+
+    /// Opens a PGP message that holds a share.
+    pub(super) fn open(&self, fingerprint: &str, enc: &str) -> Result<KeyShare, RefusedReason> {
+        if enc.len() > limits::PGP_KEY_BYTES {
+            return Err(denied("the PGP message is larger than a wrapped key can be"));
+        }
+        let loaded = self.loaded();
+        let armored = enc.trim_ascii().as_bytes().to_vec();
+        let Ok((message, _)) = Message::from_armor(Cursor::new(armored)) else {
+            return Err(denied("not an armored PGP message"));
+        };
+        let Message::Encrypted { esk, .. } = &message else { return Err(denied("not an encrypted PGP message")) };
+        let named: Vec<&PublicKeyEncryptedSessionKey> = esk
+            .iter()
+            .filter_map(|esk| match esk {
+                Esk::PublicKeyEncryptedSessionKey(packet) => Some(packet),
+                Esk::SymKeyEncryptedSessionKey(_) => None,
+            })
+            .take(limits::PGP_RECIPIENTS)
+            .collect();
+        match session_key(&named, loaded) {
+            Found::SessionKey(key) => share(message, key).map(KeyShare),
+            Found::Wrong => {
+                Err(denied("a secret key is for this message, but does not open it: the message is damaged"))
+            }
+            Found::Locked(by) => Err(RefusedReason {
+                refusal: Refusal::NotMine(Printable::reason(&format!("the secret key {by} wants a passphrase"))),
+                hint: Some("name a file with the passphrase in UNSOPS_PGP_PASSPHRASE_FILE".into()),
+            }),
+            Found::None => Err(self.no_key(fingerprint, loaded)),
+        }
+    }
+
+    /// Where keys are looked for, and what is there.
+    pub(super) fn describe(&self) -> Vec<KeySource> {
+        self.loaded().sources.clone()
+    }
+
+    fn no_key(&self, fingerprint: &str, loaded: &Loaded) -> RefusedReason {
+        let tried = match loaded.keys.len() {
+            0 => "no secret key found".to_owned(),
+            1 => "no secret key matches (1 tried)".to_owned(),
+            count => format!("no secret key matches ({count} tried)"),
+        };
+        let places: Vec<String> = loaded
+            .sources
+            .iter()
+            .map(|source| match &source.found {
+                KeySourceState::Keys(keys) => format!("{}: {} keys", source.name, keys.len()),
+                KeySourceState::Absent => format!("{}: does not exist", source.name),
+                KeySourceState::Unusable(why) => format!("{}: {why}", source.name),
+                KeySourceState::OnDemand => source.name.to_string(),
+            })
+            .collect();
+        RefusedReason {
+            refusal: Refusal::NotMine(Printable::reason(&format!("{tried}; looked in {}", places.join("; ")))),
+            hint: Some(Printable::new(&format!(
+                "export the secret key of {fingerprint} and name the file in UNSOPS_PGP_KEY_FILE, or import it into GNUPGHOME"
+            ))),
+        }
+    }
+
+    fn loaded(&self) -> &Loaded {
+        self.loaded.get_or_init(|| self.sources.load(self.deadline))
+    }
+}
+
+impl Sources {
+    fn load(&self, deadline: Option<Instant>) -> Loaded {
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + limits::KEY_PROGRAM_TIME);
+        let mut loaded = Loaded { keys: Vec::new(), locked: Vec::new(), passphrase: None, sources: Vec::new() };
+        if let Some(path) = &self.passphrase_file {
+            match local::read(path, deadline) {
+                // One line; the newline that editors and `echo` append is no part of it.
+                Ok(file) => loaded.passphrase = Some(first_line(&file)),
+                Err(error) => loaded.add_source(named("UNSOPS_PGP_PASSPHRASE_FILE", path), Err(error.words())),
+            }
+        }
+        if let Some(path) = &self.key_file {
+            load_exported(path, &named("UNSOPS_PGP_KEY_FILE", path), deadline, &mut loaded);
+        }
+        if let Some((home, name)) = &self.gnupg_home {
+            load_home(home, name, deadline, &mut loaded);
+        }
+        loaded
+    }
+}
+
+impl Loaded {
+    fn add_source(&mut self, name: Printable, found: Result<Vec<PgpSecret>, &str>) {
+        let found = match found {
+            Ok(keys) => {
+                let names = keys.iter().map(|key| Printable::new(&key.fingerprint())).collect();
+                self.keys.extend(keys);
+                KeySourceState::Keys(names)
+            }
+            Err(why) => KeySourceState::Unusable(why.into()),
+        };
+        self.sources.push(KeySource { name, found });
+    }
+}
+
+fn named(variable: &str, path: &Path) -> Printable {
+    Printable::new(&format!("{variable}={}", path.display()))
+}
+
+fn first_line(file: &SecretBytes) -> SecretBytes {
+    let line = file.expose().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Secret::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
+}
+
+/// A file of exported secret keys, or a directory of such files (a mounted Secret).
+fn load_exported(path: &Path, name: &Printable, deadline: Instant, loaded: &mut Loaded) {
+    match local::read(path, deadline) {
+        Ok(file) => loaded.add_source(name.clone(), secret_keys::read(file.expose())),
+        Err(KeyFileError::Directory) => match local::list(path) {
+            Ok(files) => {
+                for file in files {
+                    let name = Printable::new(&format!("{name}/{}", file.file_name().unwrap_or_default().display()));
+                    match local::read(&file, deadline) {
+                        Ok(content) => loaded.add_source(name.clone(), secret_keys::read(content.expose())),
+                        Err(KeyFileError::Directory) => {}
+                        Err(error) => loaded.add_source(name, Err(error.words())),
+                    }
+                }
+            }
+            Err(error) => loaded.add_source(name.clone(), Err(error.words())),
+        },
+        Err(error) => loaded.add_source(name.clone(), Err(error.words())),
+    }
+}
+
+/// A GnuPG home: `secring.gpg` of GnuPG 1 and 2.0, and `private-keys-v1.d` of 2.1 and later.
+fn load_home(home: &Path, name: &Printable, deadline: Instant, loaded: &mut Loaded) {
+    let old = local::read(&home.join("secring.gpg"), deadline);
+    let has_old = old.is_ok();
+    if let Ok(file) = old {
+        let name = Printable::new(&format!("{name}/secring.gpg"));
+        loaded.add_source(name.clone(), secret_keys::read(file.expose()));
+    }
+    let Ok(files) = local::list(&home.join("private-keys-v1.d")) else {
+        if !has_old {
+            loaded.sources.push(KeySource { name: name.clone(), found: KeySourceState::Absent });
+        }
+        return;
+    };
+    let private_keys = files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "key"))
+        .filter_map(|file| local::read(file, deadline).ok())
+        .collect();
+    let keyring =
+        local::read(&home.join("pubring.kbx"), deadline).or_else(|_| local::read(&home.join("pubring.gpg"), deadline));
+    match keyring {
+        Ok(keyring) => {
+            let home = GnupgHome { public_keyring: keyring.into_exposed(), private_keys };
+            let unlocked = home.unlock(loaded.passphrase.as_ref());
+            loaded.locked.extend(unlocked.locked);
+            loaded.add_source(name.clone(), Ok(unlocked.keys));
+        }
+        Err(_) => loaded.add_source(name.clone(), Err("holds neither pubring.kbx nor pubring.gpg")),
+    }
+}
+
+enum Found {
+    /// Opened.
+    SessionKey(PlainSessionKey),
+    /// A key of ours is named, but wants a passphrase.
+    Locked(String),
+    /// No key of ours is named.
+    None,
+    /// A key of ours is named, but the packet does not open with it.
+    Wrong,
+}
+
+/// The session key, from the first packet that one of our keys opens.
+fn session_key(packets: &[&PublicKeyEncryptedSessionKey], loaded: &Loaded) -> Found {
+    let mut found = Found::None;
+    let mut tries = 0;
+    for packet in packets {
+        let kind = match packet.version() {
+            PkeskVersion::V3 => EskType::V3_4,
+            PkeskVersion::V6 => EskType::V6,
+            PkeskVersion::Other(_) => continue,
+        };
+        let Ok(values) = packet.values() else { continue };
+        for key in loaded.keys.iter().filter(|key| key.is_named_by(packet)) {
+            let passphrase = match (&loaded.passphrase, key.is_protected()) {
+                (_, false) => Password::empty(),
+                (Some(passphrase), true) => Password::from(passphrase.expose().as_slice()),
+                (None, true) => {
+                    found = Found::Locked(key.fingerprint());
+                    continue;
+                }
+            };
+            // Each try is a private-key operation, or a stretched passphrase; hidden recipients multiply them.
+            tries += 1;
+            if tries > limits::PGP_TRIES {
+                return found;
+            }
+            match key.open(&passphrase, values, kind) {
+                Ok(Ok(session_key)) => return Found::SessionKey(session_key),
+                Ok(Err(_)) => found = Found::Wrong,
+                Err(_) => found = Found::Locked(key.fingerprint()),
+            }
+        }
+        let is_locked = |id: &str| loaded.locked.iter().find(|locked| locked.ends_with(id)).cloned();
+        if let Some(locked) = packet.id().ok().and_then(|id| is_locked(&id.to_string().to_uppercase())) {
+            found = Found::Locked(locked);
+        }
+    }
+    found
+}
+
+/// The content of the message, decompressed; a share has 33 bytes, so more than a few are never read.
+fn share(message: Message<'_>, session_key: PlainSessionKey) -> Result<SecretBytes, RefusedReason> {
+    let damaged = || denied("the PGP message is damaged");
+    let mut message = message.decrypt_with_session_key(session_key).map_err(|_| damaged())?;
+    if message.is_compressed() {
+        message = message.decompress().map_err(|_| damaged())?;
+    }
+    if !message.is_literal() {
+        return Err(denied("the PGP message holds no data"));
+    }
+    let mut content = Vec::with_capacity(MOST_SHARE_BYTES + 1);
+    // To the end: only there are the integrity tags of the message checked.
+    message.take(MOST_SHARE_BYTES as u64 + 1).read_to_end(&mut content).map_err(|_| damaged())?;
+    if content.len() > MOST_SHARE_BYTES {
+        return Err(denied("the PGP message holds more than a data key"));
+    }
+    Ok(Secret::new(content))
+}
+
+/// A Shamir share of a 32-byte data key has 33.
+const MOST_SHARE_BYTES: usize = 64;
+
+fn denied(why: &str) -> RefusedReason {
+    RefusedReason { refusal: Refusal::Denied(why.into()), hint: None }
+}

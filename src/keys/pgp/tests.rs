@@ -1,0 +1,185 @@
+//! Messages and homes made by the real gpg.
+#![expect(clippy::disallowed_methods, reason = "tests run gpg and write the files that it is given")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::*;
+
+const SHARE: &[u8] = b"CANARY-7f3a a data key, 32 bytes";
+
+/// A GnuPG home; its agent ends with it.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Option<Self> {
+        if Command::new("gpg").arg("--version").stdout(Stdio::null()).status().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "gpg is missing");
+            println!("SKIPPED: gpg is missing");
+            return None;
+        }
+        Some(Self(tempfile::tempdir().unwrap()))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn gpg(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut child = Command::new("gpg")
+            .args(["--batch", "--quiet", "--no-tty", "--pinentry-mode", "loopback", "--homedir"])
+            .arg(self.path())
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "gpg {args:?}");
+        output.stdout
+    }
+
+    /// Makes a primary key and an encryption subkey.
+    fn generate(&self, algorithm: &str, passphrase: &str) {
+        let (primary, sub) = match algorithm {
+            "cv25519" => ("ed25519", "cv25519"),
+            other => (other, other),
+        };
+        self.gpg(&["--passphrase", passphrase, "--quick-generate-key", "t@example", primary, "sign", "never"], b"");
+        let list = String::from_utf8(self.gpg(&["--with-colons", "--list-keys"], b"")).unwrap();
+        let fpr = list.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':');
+        self.gpg(&["--passphrase", passphrase, "--quick-add-key", fpr, sub, "encrypt", "never"], b"");
+    }
+
+    fn encrypt(&self, more: &[&str]) -> String {
+        let args = [&["--trust-model", "always", "--armor"], more, &["--encrypt"]].concat();
+        String::from_utf8(self.gpg(&args, SHARE)).unwrap()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        _ = Command::new("gpgconf").arg("--homedir").arg(self.path()).args(["--kill", "all"]).status();
+    }
+}
+
+fn open(variables: &[(&str, &Path)], message: &str) -> Result<KeyShare, RefusedReason> {
+    let variables = variables.iter().map(|(name, value)| ((*name).into(), value.as_os_str().to_owned()));
+    Pgp::new(&Environment::new(variables, None), KeyPolicy::default()).open("FPR", message)
+}
+
+fn assert_opens(variables: &[(&str, &Path)], message: &str) {
+    match open(variables, message) {
+        Ok(share) => assert!(share.0.expose() == SHARE),
+        Err(reason) => panic!("{reason:?}"),
+    }
+}
+
+#[test]
+fn gnupg_home_opens_without_gpg() {
+    for algorithm in ["rsa2048", "cv25519", "nistp256", "nistp384", "nistp521"] {
+        let Some(home) = Home::new() else { return };
+        home.generate(algorithm, "");
+        let message = home.encrypt(&["-r", "t@example"]);
+        assert_opens(&[("GNUPGHOME", home.path())], &message);
+        let hidden = home.encrypt(&["-R", "t@example"]);
+        assert_opens(&[("GNUPGHOME", home.path())], &hidden);
+    }
+}
+
+#[test]
+fn protected_home_opens_with_the_passphrase_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (good, bad) = (dir.path().join("good"), dir.path().join("bad"));
+    std::fs::write(&good, "p\u{e4}ss\n").unwrap();
+    std::fs::write(&bad, "wrong\n").unwrap();
+    for algorithm in ["rsa2048", "cv25519"] {
+        let Some(home) = Home::new() else { return };
+        home.generate(algorithm, "p\u{e4}ss");
+        let message = home.encrypt(&["-r", "t@example"]);
+        assert_opens(&[("GNUPGHOME", home.path()), ("UNSOPS_PGP_PASSPHRASE_FILE", &good)], &message);
+        for variables in
+            [&[("GNUPGHOME", home.path())][..], &[("GNUPGHOME", home.path()), ("UNSOPS_PGP_PASSPHRASE_FILE", &bad)]]
+        {
+            let Err(reason) = open(variables, &message) else { panic!("opened without passphrase") };
+            assert!(
+                matches!(&reason.refusal, Refusal::NotMine(why) if why.as_str().contains("wants a passphrase")),
+                "{reason:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn exported_keys_open_armored_or_binary_from_a_file_or_a_directory() {
+    let Some(home) = Home::new() else { return };
+    home.generate("rsa2048", "secret");
+    let message = home.encrypt(&["-r", "t@example"]);
+    let dir = tempfile::tempdir().unwrap();
+    let (armored, binary, passphrase) = (dir.path().join("k/a.asc"), dir.path().join("b.gpg"), dir.path().join("pass"));
+    std::fs::create_dir(dir.path().join("k")).unwrap();
+    std::fs::write(&armored, home.gpg(&["--passphrase", "secret", "--armor", "--export-secret-keys"], b"")).unwrap();
+    std::fs::write(&binary, home.gpg(&["--passphrase", "secret", "--export-secret-keys"], b"")).unwrap();
+    std::fs::write(&passphrase, "secret").unwrap();
+    let nowhere = dir.path().join("nowhere");
+    for key in [&armored, &binary, &dir.path().join("k")] {
+        assert_opens(
+            &[("GNUPGHOME", &nowhere), ("UNSOPS_PGP_KEY_FILE", key), ("UNSOPS_PGP_PASSPHRASE_FILE", &passphrase)],
+            &message,
+        );
+    }
+    // GnuPG 1 and 2.0 kept secret keys in one file.
+    let old = tempfile::tempdir().unwrap();
+    std::fs::copy(&binary, old.path().join("secring.gpg")).unwrap();
+    assert_opens(&[("GNUPGHOME", old.path()), ("UNSOPS_PGP_PASSPHRASE_FILE", &passphrase)], &message);
+}
+
+#[test]
+fn imported_key_that_was_never_used_opens() {
+    let Some(first) = Home::new() else { return };
+    for (algorithm, passphrase) in [("rsa2048", ""), ("cv25519", ""), ("nistp256", ""), ("rsa2048", "abc")] {
+        let (made, second) = (Home::new().unwrap(), Home::new().unwrap());
+        made.generate(algorithm, passphrase);
+        let message = made.encrypt(&["-r", "t@example"]);
+        let exported = made.gpg(&["--passphrase", passphrase, "--export-secret-keys"], b"");
+        second.gpg(&["--import"], &exported);
+        let file = first.path().join("passphrase");
+        std::fs::write(&file, passphrase).unwrap();
+        assert_opens(&[("GNUPGHOME", second.path()), ("UNSOPS_PGP_PASSPHRASE_FILE", &file)], &message);
+    }
+}
+
+#[test]
+fn refusals_say_what_was_tried() {
+    let Some(home) = Home::new() else { return };
+    home.generate("cv25519", "");
+    let message = home.encrypt(&["-r", "t@example"]);
+    let Some(other) = Home::new() else { return };
+    other.generate("cv25519", "");
+    let Err(reason) = open(&[("GNUPGHOME", other.path())], &message) else { panic!("opened") };
+    assert!(
+        matches!(&reason.refusal, Refusal::NotMine(why) if why.as_str().starts_with("no secret key matches")),
+        "{reason:?}"
+    );
+
+    let public = home.path().join("public.asc");
+    std::fs::write(&public, home.gpg(&["--armor", "--export"], b"")).unwrap();
+    let Err(reason) = open(&[("UNSOPS_PGP_KEY_FILE", &public)], &message) else { panic!("opened") };
+    assert!(
+        matches!(&reason.refusal, Refusal::NotMine(why) if why.as_str().contains("holds only public keys")),
+        "{reason:?}"
+    );
+
+    // Every kind of damage is refused, and none panics.
+    for at in (0..message.len()).step_by(7) {
+        let mut damaged = message.clone().into_bytes();
+        damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+        let Ok(text) = String::from_utf8(damaged) else { continue };
+        if let Ok(share) = open(&[("GNUPGHOME", home.path())], &text) {
+            assert!(share.0.expose() == SHARE, "a damaged message opened to something else");
+        }
+        _ = open(&[("GNUPGHOME", home.path())], message.get(..at).unwrap());
+    }
+}
