@@ -238,7 +238,8 @@ fn a_stranger_opens_no_fixture() {
 fn every_plaintext_fixture_holds_the_canary() {
     for path in sorted(&tests_dir().join("fixtures/plain")) {
         let content = fs::read(&path).expect("a plaintext");
-        let held = content.windows(crate::harness::CANARY.len()).any(|window| window == crate::harness::CANARY.as_bytes());
+        let held =
+            content.windows(crate::harness::CANARY.len()).any(|window| window == crate::harness::CANARY.as_bytes());
         assert!(held, "{}", path.display());
     }
 }

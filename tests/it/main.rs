@@ -4,5 +4,7 @@
 //! were skipped, and fail where `CI=true`.
 #![expect(clippy::disallowed_methods, reason = "tests start programs, and read and write files of their own")]
 
+mod differential;
 mod fixtures;
 mod harness;
+mod oracle;
