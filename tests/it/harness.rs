@@ -147,7 +147,9 @@ impl Case {
     }
 
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        let name = name.as_ref().to_owned();
+        self.env.retain(|(known, _)| *known != name);
+        self.env.push((name, value.as_ref().to_owned()));
         self
     }
 
@@ -174,7 +176,13 @@ impl Case {
     /// Runs another program in the same world; only `PATH` is added, with the counterparts first. Its stderr must be free
     /// of canaries too, as must the files that it leaves in the temporary directory.
     pub fn run_program(&self, program: &Path) -> Run {
-        let run = self.run_unchecked(program);
+        self.run_with::<&str>(program, [])
+    }
+
+    /// As [`Self::run_program`], with more arguments.
+    pub fn run_with<A: AsRef<OsStr>>(&self, program: &Path, args: impl IntoIterator<Item = A>) -> Run {
+        let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let run = self.start(program, &args);
         assert_no_canary("stderr", &run.stderr);
         for file in files_below(&self.tmp()) {
             assert_no_canary(&file.display().to_string(), &fs::read(&file).expect("a file"));
@@ -184,8 +192,18 @@ impl Case {
 
     /// As [`Self::run_program`], for programs that may say what they like (the real sops quotes values).
     pub fn run_unchecked(&self, program: &Path) -> Run {
+        self.start(program, &[])
+    }
+
+    fn start(&self, program: &Path, more: &[OsString]) -> Run {
         let mut command = assert_cmd::Command::new(program);
-        command.args(&self.args).env_clear().current_dir(&self.cwd).timeout(TIMEOUT).write_stdin(self.stdin.clone());
+        command
+            .args(&self.args)
+            .args(more)
+            .env_clear()
+            .current_dir(&self.cwd)
+            .timeout(TIMEOUT)
+            .write_stdin(self.stdin.clone());
         command.env("HOME", self.home()).env("TMPDIR", self.tmp());
         if program != unsops() {
             let own = program.parent().map(Path::to_owned);
@@ -265,7 +283,7 @@ impl Run {
     }
 
     /// For failing assertions: without stdout, which may hold what a log should not.
-    fn redacted(&self) -> String {
+    pub fn redacted(&self) -> String {
         let status = self.status.map_or_else(|| "signal".to_owned(), |code| code.to_string());
         format!(
             "[exit status: {status}], {} bytes on stdout, stderr:\n{}",

@@ -7,4 +7,5 @@
 mod differential;
 mod fixtures;
 mod harness;
+mod kustomize;
 mod oracle;

@@ -220,8 +220,12 @@ func describe(value any) string {
 		}
 		out.WriteByte(']')
 	case int, float64:
-		// A float like 1000.0 is printed as 1000, which reads back as an integer.
-		fmt.Fprintf(&out, "number %v", value)
+		// A float like 1000.0 is printed as 1000, which reads back as an integer; -0.0 as -0, which is 0 then.
+		text := fmt.Sprint(value)
+		if text == "-0" {
+			text = "0"
+		}
+		out.WriteString("number " + text)
 	default:
 		fmt.Fprintf(&out, "%T %q", value, fmt.Sprint(value))
 	}

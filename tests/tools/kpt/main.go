@@ -9,13 +9,16 @@ import (
 
 	"github.com/kptdev/kpt/commands/fn"
 	"github.com/kptdev/kpt/pkg/lib/errors/resolver"
+	"github.com/kptdev/kpt/pkg/printer"
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/cli"
 )
 
 func main() {
 	kpt := &cobra.Command{Use: "kpt", SilenceErrors: true, SilenceUsage: true}
-	kpt.AddCommand(fn.GetCommand(context.Background(), "kpt"))
+	ctx := printer.WithContext(context.Background(), printer.New(os.Stdout, os.Stderr))
+	printer.TruncateOutput = true
+	kpt.AddCommand(fn.GetCommand(ctx, "kpt"))
 	if err := cli.RunNoErrOutput(kpt); err != nil {
 		if resolved, ok := resolver.ResolveError(err); ok {
 			if resolved.Message != "" {
