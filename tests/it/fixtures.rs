@@ -56,7 +56,7 @@ fn fixtures() -> Vec<Fixture> {
             all.push(Fixture { version: name(&version), name: name(&path), path });
         }
     }
-    assert!(all.len() > 50, "only {} fixtures", all.len());
+    assert!(all.len() > 200, "only {} fixtures", all.len());
     all
 }
 
