@@ -76,9 +76,8 @@ pub fn parse(args: &[OsString], env: &Environment, stdin_is_terminal: bool) -> R
 /// Whether kustomize calls us as a legacy plugin: its variable is set, or the file bears its temporary name. A
 /// sub-command never shadows such a call, whatever the generator is called.
 fn is_plugin_call(config: &OsStr, env: &Environment) -> bool {
-    let is_temporary = Path::new(config)
-        .file_name()
-        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"kust-plugin-config-"));
+    let is_temporary =
+        Path::new(config).file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"kust-plugin-config-"));
     let has_config = Path::new(config).is_file() || env.var_os("KUSTOMIZE_PLUGIN_CONFIG_STRING").is_some();
     has_config && (is_temporary || env.var_os("KUSTOMIZE_PLUGIN_CONFIG_ROOT").is_some())
 }
@@ -112,7 +111,10 @@ mod tests {
         std::fs::File::create_new(&config).unwrap();
         let path = config.to_str().unwrap();
         assert_eq!(call(&[path], &[]).unwrap(), Invocation::Legacy(config.clone()));
-        assert_eq!(call(&[path], &[("KUSTOMIZE_PLUGIN_CONFIG_ROOT", "/x")]).unwrap(), Invocation::Legacy(config.clone()));
+        assert_eq!(
+            call(&[path], &[("KUSTOMIZE_PLUGIN_CONFIG_ROOT", "/x")]).unwrap(),
+            Invocation::Legacy(config.clone())
+        );
         assert_eq!(call(&[path, "--help"], &[]).unwrap_err().failure, Failure::Usage);
     }
 

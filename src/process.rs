@@ -147,7 +147,8 @@ fn wait_for(fd: BorrowedFd<'_>, what: PollFlags, deadline: Deadline) -> Result<(
         if left == Duration::ZERO {
             return Err(Errno::TIMEDOUT);
         }
-        let timeout = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
+        let timeout =
+            Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
         match rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, what)], Some(&timeout)) {
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => return Ok(()),

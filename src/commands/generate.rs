@@ -38,11 +38,16 @@ pub fn generate(invocation: Invocation, env: &Environment, deadline: Deadline) -
 
 fn read(invocation: Invocation, env: &Environment, deadline: Deadline) -> Result<(Vec<u8>, Option<PathBuf>), Error> {
     match invocation {
-        Invocation::Legacy(config) => Ok((jail::read_argument(&config, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec(), None)),
-        Invocation::LegacyVariable => Ok((env.var("KUSTOMIZE_PLUGIN_CONFIG_STRING").unwrap_or_default().as_bytes().to_vec(), None)),
+        Invocation::Legacy(config) => {
+            Ok((jail::read_argument(&config, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec(), None))
+        }
+        Invocation::LegacyVariable => {
+            Ok((env.var("KUSTOMIZE_PLUGIN_CONFIG_STRING").unwrap_or_default().as_bytes().to_vec(), None))
+        }
         Invocation::Manifest(path) => {
             let bytes = jail::read_argument(&path, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec();
-            let folder = env.current_dir().map(|dir| dir.join(&path)).and_then(|path| path.parent().map(Path::to_owned));
+            let folder =
+                env.current_dir().map(|dir| dir.join(&path)).and_then(|path| path.parent().map(Path::to_owned));
             Ok((bytes, folder))
         }
         Invocation::Stdin | Invocation::Print(_) => Ok((process::read_stdin(limits::STDIN_BYTES, deadline)?, None)),

@@ -26,8 +26,9 @@ pub fn of_source(source: &SourcePath, error: SopsError) -> Record {
     let record = match error {
         SopsError::Key(failure) => of_keys(failure),
         SopsError::Format { .. } => Record::new(Failure::Format, error.to_string()),
-        SopsError::Integrity { .. } => Record::new(Failure::Integrity, error.to_string())
-            .hint("do not retry: the file was changed after sops wrote it; compare it with its history, or encrypt it anew"),
+        SopsError::Integrity { .. } => Record::new(Failure::Integrity, error.to_string()).hint(
+            "do not retry: the file was changed after sops wrote it; compare it with its history, or encrypt it anew",
+        ),
     };
     record.about(source.printable())
 }
@@ -54,7 +55,11 @@ fn of_keys(failure: KeyFailure) -> Record {
 
 fn of_key(key: &RefusedKey, groups: usize) -> String {
     let (Refusal::Denied(reason) | Refusal::NotMine(reason) | Refusal::Unavailable(reason)) = &key.refusal;
-    if groups > 1 { format!("group {}: {}: {reason}", key.group + 1, key.key) } else { format!("{}: {reason}", key.key) }
+    if groups > 1 {
+        format!("group {}: {}: {reason}", key.group + 1, key.key)
+    } else {
+        format!("{}: {reason}", key.key)
+    }
 }
 
 /// Something wrong with a generator manifest, or with what its sources decrypt to.
