@@ -1,7 +1,59 @@
-//! unsops (crate docs follow)
+//! unsops decrypts SOPS files and emits Kubernetes manifests. This library exists for tests, fuzzing and benchmarks;
+//! it is not a stable interface.
+//!
+//! # The house
+//!
+//! ```text
+//!           argv   env   stdin                                         stdout   stderr
+//!             |     |     |                                               ^        ^
+//!  L4  main   cli   process   error    harden, parse, run, write once, report, exit code
+//!             | Invocation, Environment                            Output | Error
+//!  L3  commands/   one file per sub-command; generate.rs is the plugin path: the only place where the parts meet
+//!             | Generator            | SourcePath -> FileBytes       | Keyring
+//!  L2  generator/  host/         jail                           keys/   age
+//!             | Cleartext            | bytes                         | impl sops::KeyService
+//!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
+//!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
+//!  L0  yaml/   secret   text   path   number   limits   environment   deadline
+//! ```
+//!
+//! Imports only point down, and rooms of L2 do not import each other; `tests/it/architecture.rs` reads the
+//! `use crate::` lines against this picture. The one inversion: `sops` defines the trait [`sops::KeyService`], `keys`
+//! implements it, `commands` joins them. The way through is one way:
+//!
+//! argv → [`cli::Invocation`] → `Generator` → [`path::SourcePath`] → `FileBytes` → [`sops::store::Document`] →
+//! [`sops::data_key::DataKey`] → [`sops::Cleartext`] → manifest → [`process::Output`] → stdout
+//!
+//! # Five promises, and the types that keep them
+//!
+//! 1. **stdout is complete or empty.** [`process::emit`] consumes an [`process::Output`] and is the only writer of
+//!    stdout; clippy denies `print!`.
+//! 2. **Nothing decrypted leaves except as the answer.** Values are [`secret::Secret`], without `Debug` or `Display`;
+//!    outside names enter messages only as [`text::Printable`]; the panic hook shows the place, never the payload;
+//!    freed heap is wiped by the global allocator.
+//! 3. **Nothing leaves unverified.** [`sops::Cleartext`] is built only with a [`sops::mac::MacVerified`], and that only
+//!    by comparing MACs.
+//! 4. **Input is hostile.** Every bound stands in [`limits`]; files are opened beneath a root by `jail`.
+//! 5. **An error names the file, the place, the cause and the next step**: [`error::Record`].
+//!
+//! # Recipe: a new key provider
+//!
+//! A variant in [`sops::MasterKey`] and its field parser in `sops/metadata.rs` (the compiler now lists every `match`); one
+//! file in `keys/`; a Cargo feature; fixtures made by the real sops; a row in README.
+//!
+//! # Recipe: a new file format
+//!
+//! A variant in [`sops::Format`] and its suffixes; one file in `sops/store/` with load and emit; encrypted and plain
+//! twins in `tests/fixtures`; a row in README.
+
+pub mod cli;
+pub mod commands;
+pub mod deadline;
 pub mod environment;
 pub mod error;
 pub mod generator;
+pub mod host;
+pub mod jail;
 pub mod keys;
 pub mod limits;
 pub mod number;

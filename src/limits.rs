@@ -27,6 +27,10 @@ pub const NESTING: usize = 255;
 /// [`FILE_BYTES`] holds at most 300,000 encrypted values.
 pub const TREE_NODES: usize = 1_000_000;
 
+/// Most nodes written out in a YAML text; a node takes about 100 bytes. The text of a ResourceList at `STDIN_BYTES` has
+/// about as many.
+pub const YAML_NODES: usize = 2_000_000;
+
 /// Most nodes that aliases may add to a YAML document beyond those written out.
 pub const ALIAS_NODES: usize = 100_000;
 
@@ -86,6 +90,9 @@ pub const KEY_FILE_BYTES: usize = 16 << 20;
 
 /// Longest path of a source, in bytes (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
+
+/// Most names of a directory that are compared to suggest one in place of a missing file: a hint may cost milliseconds.
+pub const DIRECTORY_ENTRIES: usize = 10_000;
 
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;

@@ -1,1 +1,42 @@
-fn main() {}
+//! The executable: harden, parse, run, write once, report.
+
+use std::alloc::System;
+use std::ffi::OsString;
+use std::panic;
+use std::process::ExitCode;
+
+use unsops::cli::{self, Invocation};
+use unsops::commands::generate;
+use unsops::deadline::Deadline;
+use unsops::error::{Error, Failure};
+use unsops::process::{self, Output};
+use unsops::secret::Secret;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes every freed block, so that copies made by libraries and by growing buffers do not linger.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
+fn main() -> ExitCode {
+    process::harden();
+    // A panic has already been reported by the hook that `harden` installed; stdout is untouched by then.
+    let code = panic::catch_unwind(|| match run() {
+        Ok(()) => 0,
+        Err(error) => {
+            process::write_stderr(&error.report());
+            error.failure().code()
+        }
+    });
+    ExitCode::from(code.unwrap_or(Failure::Internal.code()))
+}
+
+fn run() -> Result<(), Error> {
+    let env = process::environment();
+    let deadline = Deadline::start(&env);
+    let args: Vec<OsString> = process::arguments();
+    let output = match cli::parse(&args, &env, process::stdin_is_terminal())? {
+        Invocation::Print(text) => Output::new(Secret::new(text.into_bytes())),
+        invocation => generate::generate(invocation, &env, deadline)?,
+    };
+    process::emit(output, deadline)
+}

@@ -1,15 +1,17 @@
 //! The process: hardening, standard streams, and the only writers of stdout and stderr.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::panic;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
+use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
 use crate::secret::SecretBytes;
@@ -46,6 +48,11 @@ pub fn environment() -> Environment {
     Environment::new(std::env::vars_os(), std::env::current_dir().ok())
 }
 
+/// The arguments after the program's name.
+pub fn arguments() -> Vec<OsString> {
+    std::env::args_os().skip(1).collect()
+}
+
 /// Whether a person sits at standard input.
 pub fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
@@ -55,7 +62,7 @@ pub fn stdin_is_terminal() -> bool {
 ///
 /// # Errors
 /// More than `limit` bytes, silence beyond the deadline, or a read error.
-pub fn read_stdin(limit: usize, deadline: Instant) -> Result<Vec<u8>, Record> {
+pub fn read_stdin(limit: usize, deadline: Deadline) -> Result<Vec<u8>, Record> {
     let stdin = rustix::stdio::stdin();
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 64 << 10];
@@ -78,7 +85,7 @@ pub fn read_stdin(limit: usize, deadline: Instant) -> Result<Vec<u8>, Record> {
 ///
 /// # Errors
 /// [`Failure::Output`] if standard output is closed, full, read-only, or its reader is gone.
-pub fn emit(output: Output, deadline: Instant) -> Result<(), Error> {
+pub fn emit(output: Output, deadline: Deadline) -> Result<(), Error> {
     let Output(bytes) = output;
     let stdout = rustix::stdio::stdout();
     if was_closed(stdout) {
@@ -134,13 +141,14 @@ fn was_closed(stdout: BorrowedFd<'_>) -> bool {
 }
 
 /// Waits until the descriptor is ready (or closed: the next call then says so), at most until the deadline.
-fn wait_for(fd: BorrowedFd<'_>, what: PollFlags, deadline: Instant) -> Result<(), Errno> {
+fn wait_for(fd: BorrowedFd<'_>, what: PollFlags, deadline: Deadline) -> Result<(), Errno> {
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.left();
         if left == Duration::ZERO {
             return Err(Errno::TIMEDOUT);
         }
-        let timeout = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
+        let timeout =
+            Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
         match rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, what)], Some(&timeout)) {
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => return Ok(()),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::error::{GeneratorError, Sentence};
-use super::fields::is_null;
+use super::fields::{is_merge, is_null};
 use super::metadata::{BEHAVIOR, Behavior, LOCAL_CONFIG, NEEDS_HASH, check_for_kustomize};
 use super::piece::{Piece, Resource, ResourceId};
 use super::source::Opened;
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::sops::store::Format;
 use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::writer::carries;
-use crate::yaml::{self, Document, Kind, Node, Position, ScalarStyle};
+use crate::yaml::{self, Document, Kind, Node, Position, YamlError};
 
 /// Checks a decrypted manifest and takes it apart.
 ///
@@ -26,9 +26,9 @@ pub(super) fn read(opened: Opened<'_>, origin: &Sentence) -> Result<Piece, Vec<G
     let text = reader.text().map_err(|error| vec![error])?;
     let documents = match yaml::parse(text.as_bytes()) {
         Ok(documents) => documents,
-        Err(error) => {
-            let reason = Sentence::new("the decrypted text is not YAML: ").name(&(&*error.to_string()).into());
-            return Err(vec![opened.error(reason)]);
+        Err(YamlError::Syntax { rule, position }) => {
+            let reason = Sentence::new("the decrypted text is not YAML: ").words(rule);
+            return Err(vec![opened.error(reason).at(position)]);
         }
     };
     reader.separators(text);
@@ -90,32 +90,23 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.opened.text.expose()).map_err(not_text)
     }
 
-    /// kustomize splits the text at lines that begin with `---` and reads one document of each part: it would refuse
-    /// (and print) such a line with anything behind, and pass over a document that stands after `...`.
+    /// kustomize splits the text at lines that begin with `---`, and refuses (and prints) one with content behind it.
     fn separators(&mut self, text: &str) {
-        let mut is_ended = false;
-        for (number, line) in (1u32..).zip(text.lines()) {
-            let position = Position { line: number, column: 1 };
-            if let Some(rest) = line.strip_prefix("---") {
-                is_ended = false;
-                let rest = rest.trim_start();
-                if number > 1 && !rest.is_empty() && !rest.starts_with('#') {
-                    self.error(position, "only a comment may stand behind '---'");
-                }
-            } else if line.strip_prefix("...").is_some_and(|rest| rest.trim().is_empty()) {
-                is_ended = true;
-            } else if is_ended && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-                self.error(position, "what follows '...' must begin with '---'");
-                is_ended = false;
+        for (number, line) in (1u32..).zip(text.lines()).skip(1) {
+            let content = line.strip_prefix("---").map(str::trim_start).unwrap_or_default();
+            if !content.is_empty() && !content.starts_with('#') {
+                self.error(Position { line: number, column: 1 }, "only a comment may stand behind '---'");
             }
         }
     }
 
     fn document(&mut self, document: Document) {
         self.document += 1;
-        if !is_empty(&document.root) {
-            self.check(&document.root);
-            self.object(document.root);
+        let mut root = document.root;
+        if !is_empty(&root) {
+            self.check(&root);
+            self.expand_merges(&mut root);
+            self.object(root);
         }
     }
 
@@ -195,6 +186,33 @@ impl<'a> Reader<'a> {
         (needs_hash, behavior)
     }
 
+    /// Puts in what `<<` merges, as kustomize does (sops prints such a key as `!!merge <<`).
+    fn expand_merges(&mut self, node: &mut Node) {
+        let pairs = match &mut node.kind {
+            Kind::Mapping(pairs, _) => pairs,
+            Kind::Sequence(elements, _) => return elements.iter_mut().for_each(|element| self.expand_merges(element)),
+            Kind::Scalar(..) => return,
+        };
+        pairs.iter_mut().for_each(|(_, value)| self.expand_merges(value));
+        let (merges, mut kept): (Vec<_>, Vec<_>) =
+            std::mem::take(pairs).into_iter().partition(|(key, _)| is_merge(key));
+        let mut names: BTreeSet<String> =
+            if merges.is_empty() { BTreeSet::new() } else { kept.iter().map(name).collect() };
+        for (_, value) in merges {
+            let sources = match value.kind {
+                Kind::Sequence(sources, _) => sources,
+                Kind::Mapping(..) | Kind::Scalar(..) => vec![value],
+            };
+            for source in sources {
+                match source.kind {
+                    Kind::Mapping(merged, _) => kept.extend(merged.into_iter().filter(|pair| names.insert(name(pair)))),
+                    _ => self.error(source.position, "'<<' must name a mapping"),
+                }
+            }
+        }
+        *pairs = kept;
+    }
+
     /// Checks everything below a node. The reader bounds how deep that goes.
     fn check(&mut self, node: &Node) {
         match &node.kind {
@@ -270,6 +288,10 @@ fn is_string(node: &Node) -> bool {
     matches!(node.kind, Kind::Scalar(..)) && matches!(resolve(node), Ok(Resolved::Str(_)))
 }
 
-fn is_merge(key: &Node) -> bool {
-    key.tag.is_none() && matches!(&key.kind, Kind::Scalar(text, ScalarStyle::Plain) if text == "<<")
+/// The text of a key.
+fn name(pair: &(Node, Node)) -> String {
+    match &pair.0.kind {
+        Kind::Scalar(text, _) => text.clone(),
+        Kind::Mapping(..) | Kind::Sequence(..) => String::new(),
+    }
 }

@@ -245,11 +245,11 @@ fn collect<'a>(
 ) {
     let mut merged = Vec::new();
     for (key, value) in pairs {
-        let Kind::Scalar(name, style) = &key.kind else {
+        let Kind::Scalar(name, _) = &key.kind else {
             findings.wrong_type(path, key, "a field name", None);
             continue;
         };
-        if name == "<<" && *style == ScalarStyle::Plain && key.tag.is_none() {
+        if is_merge(key) {
             merged.push(value);
             continue;
         }
@@ -276,6 +276,15 @@ fn collect<'a>(
                 _ => findings.wrong_type(path, source, "a mapping to merge", None),
             }
         }
+    }
+}
+
+/// Whether a key is the merge key of YAML 1.1, which yaml.v2 and yaml.v3 still obey.
+pub(super) fn is_merge(key: &Node) -> bool {
+    match (&key.kind, key.tag.as_deref()) {
+        (Kind::Scalar(text, style), None) => text == "<<" && *style == ScalarStyle::Plain,
+        (Kind::Scalar(text, _), Some("!!merge")) => text == "<<",
+        _ => false,
     }
 }
 
@@ -351,7 +360,7 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     known
         .iter()
         .map(|candidate| (distance(name.as_bytes(), plain(candidate).as_bytes()), *candidate))
-        .filter(|&(distance, candidate)| distance <= 2 && distance < candidate.len() / 2)
+        .filter(|&(distance, candidate)| distance <= 2 && 2 * distance <= candidate.len())
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
 }

@@ -10,6 +10,7 @@ use super::piece::Piece;
 use super::secret_manifest::{Encoding, SecretManifest};
 use super::source::{KeyedSource, ManyEquals, Opened, Source};
 use super::{Opener, decrypted_manifest};
+use crate::limits;
 use crate::text::Printable;
 use crate::yaml::{Kind, Node, Position};
 
@@ -185,6 +186,9 @@ fn add_variables<'a>(opened: &Opened<'a>, secret: &mut SecretManifest<'a>) -> Ve
     let names = opened.public_names();
     let mut errors = Vec::new();
     for variable in variables {
+        if errors.len() >= limits::ERRORS {
+            break;
+        }
         let name = names.printable(&variable.key);
         let at = on_line(variable.line);
         if let Some(change) = variable.change {

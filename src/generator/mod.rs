@@ -13,18 +13,21 @@ mod piece;
 mod secret_manifest;
 mod sops_secret_generator;
 mod source;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use error::{Fault, FieldPath, GeneratorError, Sentence};
 pub use fields::Remark;
 pub use metadata::Behavior;
-pub use piece::{Piece, Resource, ResourceId, check_unique, join};
+pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join};
 
 use fields::Findings;
 use ksops::Ksops;
 use sops_secret_generator::SopsSecretGenerator;
 use source::{Opened, Source};
 
+use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::Cleartext;
 use crate::text::Printable;
@@ -82,12 +85,13 @@ impl Generator {
                 SopsSecretGenerator::parse(config, &mut findings).map(Spec::SopsSecretGenerator)
             }
         };
-        match spec {
-            Some(spec) if findings.errors.is_empty() => {
-                Ok(Self { name: display_name(config, kind_name), spec, remarks: findings.remarks })
-            }
-            _ => Err(findings.errors),
+        let Some(spec) = spec.filter(|_| findings.errors.is_empty()) else { return Err(findings.errors) };
+        let generator = Self { name: display_name(config), spec, remarks: findings.remarks };
+        if generator.sources().len() > limits::SOURCES {
+            let reason = Sentence::new("more than ").number(limits::SOURCES).words(" sources");
+            return Err(vec![GeneratorError::manifest(&FieldPath::default(), config.position, reason)]);
         }
+        Ok(generator)
     }
 
     /// Whose rules it follows.
@@ -170,7 +174,9 @@ fn unknown_kind(config: &Node, api_version: &str, kind: &str, is_handed_over: bo
     }
 }
 
-fn display_name(config: &Node, kind: &str) -> Printable {
+/// `kind/name` of a manifest, for messages.
+pub fn display_name(config: &Node) -> Printable {
+    let kind = text(config, "kind").unwrap_or("generator");
     let metadata = field(config, "metadata");
     match metadata.and_then(|metadata| text(metadata, "name")) {
         Some(name) => Printable::new(&format!("{kind}/{name}")),

@@ -7,6 +7,7 @@ use super::piece::Piece;
 use super::secret_manifest::{Encoding, SecretManifest};
 use super::source::{KeyedSource, ManyEquals, Opened, Source};
 use super::{Opener, env_key};
+use crate::limits;
 use crate::number;
 use crate::secret::SecretBytes;
 use crate::sops::store::Format;
@@ -169,6 +170,9 @@ fn add_variables<'a>(opened: &Opened<'a>, secret: &mut SecretManifest<'a>) -> Ve
     let names = opened.public_names();
     let mut errors = Vec::new();
     for (key, value, at) in variables {
+        if errors.len() >= limits::ERRORS {
+            break;
+        }
         let name = names.printable(key);
         let added = match value {
             Ok(value) => env_key(opened, key, name.as_ref())

@@ -1,15 +1,19 @@
 //! YAML as Go's yaml.v3 reads and writes it: sops, kustomize and Kubernetes all sit on that library, and
 //! its rules decide what was hashed into a MAC.
 //!
-//! `reader` turns text into [`Node`]s, `resolve` types a plain scalar, `writer` turns nodes into text.
+//! `reader` turns text into [`Node`]s, `resolve` types a scalar, `json` shows nodes to serde, `writer` turns nodes into
+//! text.
 
+pub mod json;
 pub mod reader;
 pub mod resolve;
 pub mod timestamp;
 pub mod writer;
 
+use std::collections::HashSet;
 use std::fmt;
 
+pub use json::to_json;
 pub use reader::{YamlError, parse};
 
 /// A place in a text; both numbers count from 1, columns in characters. 0 means unknown.
@@ -57,10 +61,34 @@ pub struct Node {
     pub tag: Option<String>,
     /// Comments, where there are any (rare, hence boxed).
     pub comments: Option<Box<Comments>>,
-    /// Where the node begins.
+    /// Set where the node is the copy that an alias (`*name`) stands for: the comments of the alias itself, which may be
+    /// empty. `comments` are those of the anchored node.
+    pub alias_comments: Option<Box<Comments>>,
+    /// Where the node begins; of a copy, where its alias does.
     pub position: Position,
-    /// Byte offset in the source text at which the node begins.
+    /// Byte offset at which the node begins, counted as `position` is.
     pub offset: usize,
+}
+
+impl Node {
+    /// The place of the first key of this mapping whose text another key before it has; looks no deeper.
+    ///
+    /// As yaml.v3 compares keys: `1` and `"1"` are equal, and so are two mappings, and two sequences.
+    pub fn duplicate_key(&self) -> Option<Position> {
+        let Kind::Mapping(pairs, _) = &self.kind else { return None };
+        let mut seen = HashSet::with_capacity(pairs.len());
+        let mut keys = pairs.iter().map(|(key, _)| key);
+        let duplicate = keys.find(|key| {
+            let text = if let Kind::Scalar(text, _) = &key.kind { text.as_str() } else { "" };
+            !seen.insert((std::mem::discriminant(&key.kind), text))
+        });
+        duplicate.map(|key| key.position)
+    }
+
+    /// The error that `rule` is broken at this node.
+    pub fn error(&self, rule: &'static str) -> YamlError {
+        YamlError::Syntax { rule, position: self.position }
+    }
 }
 
 /// The content of a [`Node`]. Aliases are expanded by the reader, within a budget.

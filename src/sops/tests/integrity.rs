@@ -304,6 +304,15 @@ fn names_a_value_that_is_not_encrypted_and_does_not_show_it() {
 }
 
 #[test]
+fn refuses_a_rule_that_takes_too_long_on_the_file() {
+    let keys = (0..100).map(|index| entry(&format!("{index}{}", "a".repeat(1000)), Value::Null)).collect();
+    let mut tree = tree(keys);
+    encrypt(&mut tree, &KEY, Some(("unencrypted_regex", "z{1000}z{1000}z{1000}")), false);
+    let message = error(decrypted(tree));
+    assert!(message.contains("the regular expression of the sops metadata would take too long"), "{message}");
+}
+
+#[test]
 fn keeps_comments_that_do_not_decrypt() {
     let mut tree = encrypted();
     for text in [" by hand", "ENC[AES256_GCM,data:AAAA", ""] {
@@ -435,6 +444,12 @@ proptest! {
         let result = decrypted(tree);
         prop_assert_eq!(code(&result), 0);
         prop_assert_eq!(to_json(&result.expect("code 0")), to_json(&grow_tree(&entries)));
+    }
+
+    #[test]
+    fn takes_no_text_for_a_token(text in "(ENC\\[)?(AES256_GCM,)?(data:)?[A-Za-z0-9+/=,:]{0,60}(iv:|,iv:)?\\PC{0,60}(,tag:)?.{0,30}(,type:)?(str|int)?\\]?") {
+        let cipher = Cipher::new(&data_key::DataKey::from_bytes(&Secret::new(KEY.to_vec())).expect("32 bytes"));
+        prop_assert!(cipher.open(text.as_bytes(), b"a:").is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod integrity;
 mod key_groups;
+mod readings;
 mod stanza;
 mod vectors;
 

@@ -63,45 +63,41 @@ impl Converter<'_> {
         let mut branch = Branch::default();
         self.comments(&document.comments.head, false, &mut branch)?;
         self.comments(&document.comments.line, false, &mut branch)?;
-        let Node { kind, tag, comments, position, offset } = document.root;
-        let comments = comments.unwrap_or_default();
+        let mut root = document.root;
+        let comments = take_own_comments(&mut root);
         self.comments(&comments.head, false, &mut branch)?;
         self.comments(&comments.line, false, &mut branch)?;
-        match kind {
+        match root.kind {
             Kind::Mapping(entries, _) => {
                 self.entries(entries, true, &mut branch)?;
                 self.comments(&comments.foot, false, &mut branch)?;
             }
-            Kind::Sequence(..) => return Err(format_error("a YAML document that is a list", Some(position))),
+            Kind::Sequence(..) => return Err(format_error("a YAML document that is a list", Some(root.position))),
+            // Null is what stands after a trailing `---`.
+            Kind::Scalar(..) if matches!(resolve(&root), Ok(Resolved::Null)) => {}
             Kind::Scalar(..) => {
-                // What stands after a trailing `---`: nothing.
-                let root = Node { kind, tag, comments: None, position, offset };
-                if !matches!(resolve(&root), Ok(Resolved::Null)) {
-                    return Err(format_error("a YAML document that is a single value", Some(position)));
-                }
+                return Err(format_error("a YAML document that is a single value", Some(root.position)));
             }
         }
         self.comments(&document.comments.foot, false, &mut branch)?;
         Ok(branch)
     }
 
-    /// Converts a mapping's entries. The comments of a scalar value stand around its entry, those of a container
-    /// inside the container.
+    /// Converts a mapping's entries. The comments of a scalar value or an alias stand around its entry, those of a
+    /// container inside the container.
     fn entries(&mut self, entries: Vec<(Node, Node)>, is_root: bool, branch: &mut Branch) -> Result<(), Refused> {
         if self.is_first && is_root {
             refuse_repeated_keys(&entries)?;
         }
         for (mut key, mut value) in entries {
             self.nodes.take()?;
-            let around_key = key.comments.take().unwrap_or_default();
+            let around_key = take_own_comments(&mut key);
             self.comments(&around_key.head, false, branch)?;
             self.comments(&around_key.line, false, branch)?;
-            let mut around_value = Box::<Comments>::default();
-            if matches!(value.kind, Kind::Scalar(..)) {
-                around_value = value.comments.take().unwrap_or_default();
-                self.comments(&around_value.head, false, branch)?;
-                self.comments(&around_value.line, true, branch)?;
-            }
+            let is_container = !matches!(value.kind, Kind::Scalar(..)) && value.alias_comments.is_none();
+            let around_value = if is_container { Box::default() } else { take_own_comments(&mut value) };
+            self.comments(&around_value.head, false, branch)?;
+            self.comments(&around_value.line, true, branch)?;
             let key = string_key(&key)?;
             let position = value.position;
             let was_yaml_v2 = self.is_yaml_v2;
@@ -123,7 +119,7 @@ impl Converter<'_> {
         Ok(())
     }
 
-    /// Converts a node with the comments that it still has.
+    /// Converts a node; the comments that it still has go into it if it is a container.
     fn value(&mut self, mut node: Node) -> Result<Value, Refused> {
         let comments = node.comments.take().unwrap_or_default();
         match node.kind {
@@ -141,7 +137,7 @@ impl Converter<'_> {
                 self.comments(&comments.line, false, &mut list)?;
                 for mut element in elements {
                     self.nodes.take()?;
-                    let around = element.comments.take().unwrap_or_default();
+                    let around = take_own_comments(&mut element);
                     self.comments(&around.head, false, &mut list)?;
                     self.comments(&around.line, true, &mut list)?;
                     list.push(self.value(element)?);
@@ -188,6 +184,11 @@ impl Converter<'_> {
         }
         Ok(())
     }
+}
+
+/// Takes the comments that belong to the node's place in the text: of a copy, those of its alias.
+fn take_own_comments(node: &mut Node) -> Box<Comments> {
+    node.alias_comments.take().or_else(|| node.comments.take()).unwrap_or_default()
 }
 
 /// What comments can stand in.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sops::tree::{Branch, Item, Value};
+use crate::yaml::{Comments, Document};
 
 fn printed(yaml: &str) -> String {
     let tree = load(yaml.as_bytes(), Reading::Current).unwrap_or_else(|error| panic!("{yaml:?}: {error}"));
@@ -114,7 +115,7 @@ fn checks_the_first_document_only_for_repeated_keys_and_tags() {
     assert_eq!(printed("a: 1\n---\nb: 1\nb: 2\n"), "a: 1\n---\nb: 1\nb: 2\n");
     assert_eq!(printed("a: 1\n---\nb: !!int x\n"), "a: 1\n---\nb: null\n");
     assert!(refusal("b: !!int x\n").contains("!!int"));
-    assert_eq!(refusal("b: 1\nc: 3\nb: 2\n"), "a YAML key written twice, first in line 1, value b (line 3, column 1)");
+    assert_eq!(refusal("b: 1\nc: 3\nb: 2\n"), "value b: a YAML key written twice, first in line 1 (line 3, column 1)");
 }
 
 #[test]
@@ -122,6 +123,15 @@ fn keeps_repeated_keys_below_the_top_but_not_in_the_stanza() {
     // sops up to 3.12 decrypts such a file; both values are in its MAC.
     assert_eq!(printed("a: {b: 1, b: 2}\n"), "a:\n    b: 1\n    b: 2\n");
     assert!(refusal("sops:\n  age:\n    - a: 1\n      a: 2\n").contains("written twice, first in line 3"));
+}
+
+#[test]
+fn prints_the_comments_of_aliases_and_anchors_where_sops_prints_them() {
+    let yaml =
+        "a: &x # of a\n    # of b\n    b: 1\n# of c\nc: *x # after c\nd:\n    # of item\n    - *x # after item\n";
+    let want = "a:\n    # of b\n    # of a\n    b: 1\n# of c\nc:\n    # of b\n    # of a\n    b: 1\nd: # after c\n    \
+                # of b\n    # of a\n    - b: 1\n";
+    assert_eq!(printed(yaml), want);
 }
 
 #[test]
@@ -143,7 +153,7 @@ fn refuses_keys_that_are_not_strings() {
 fn names_the_path_of_an_integer_that_sops_cannot_hold() {
     assert_eq!(
         refusal("a:\n  b:\n    - 18446744073709551615\n"),
-        "an integer above 9223372036854775807, which sops cannot hold, value a.b (line 3, column 7)"
+        "value a.b: an integer above 9223372036854775807, which sops cannot hold (line 3, column 7)"
     );
 }
 
@@ -180,7 +190,12 @@ fn prints_a_comment_that_lost_its_place_above_its_entry() {
 }
 
 #[test]
-fn counts_every_document_and_comment_against_the_bound() {
-    let yaml = format!("a:\n{}", "- \n".repeat(crate::limits::TREE_NODES));
-    assert!(refusal(&yaml).contains("more than"));
+fn counts_every_comment_against_the_bound() {
+    let lines = |count| Document {
+        comments: Comments { head: "#\n".repeat(count), ..Default::default() },
+        ..Default::default()
+    };
+    // The document itself is one more.
+    assert!(from_nodes::tree(vec![lines(crate::limits::TREE_NODES - 1)], Reading::Current).is_ok());
+    assert!(from_nodes::tree(vec![lines(crate::limits::TREE_NODES)], Reading::Current).is_err());
 }

@@ -1,8 +1,7 @@
 //! Tree to nodes: `appendTreeBranch` and `appendSequence` of sops.
 
-use crate::number;
 use crate::sops::tree::{Branch, Comment, Item, Value};
-use crate::yaml::{CollectionStyle, Comments, Document, Kind, Node, ScalarStyle};
+use crate::yaml::{CollectionStyle, Comments, Document, Kind, Node};
 
 /// A branch as a document.
 pub(super) fn document(branch: &Branch) -> Document {
@@ -20,7 +19,7 @@ fn mapping(branch: &Branch) -> Node {
                 if entries.is_empty() {
                     add_head(&mut comments, &mut waiting.head);
                 }
-                let (mut key, mut value) = (string(entry.key.as_bytes()), node(&entry.value));
+                let (mut key, mut value) = (Node::from_str_like_go(&entry.key), node(&entry.value));
                 edit_comments(&mut key, |comments| add_head(comments, &mut waiting.head));
                 edit_comments(&mut value, |comments| add_line(comments, &mut waiting.inline));
                 entries.push((key, value));
@@ -60,35 +59,16 @@ fn sequence(list: &[Value]) -> Node {
 
 fn node(value: &Value) -> Node {
     match value {
-        Value::Bool(value) => plain(value.to_string()),
+        Value::Bool(value) => Node::from_bool_like_go(*value),
         Value::Branch(branch) => mapping(branch),
-        // Only reached for a comment that is no list element, which no store makes.
-        Value::Comment(_) | Value::Null => plain("null".to_owned()),
-        Value::Float(value) => plain(float(*value)),
-        Value::Int(value) => plain(value.to_string()),
+        // A comment outside of a list is no value, and no store makes one.
+        Value::Comment(_) | Value::Null => Node::null_like_go(),
+        Value::Float(value) => Node::from_float_like_go(*value),
+        Value::Int(value) => Node::from_int_like_go(*value),
         Value::List(list) => sequence(list),
-        Value::Str(text) => string(text.expose()),
-        Value::Time(time) => plain(time.rfc3339_nano()),
+        Value::Str(text) => Node::from_bytes_like_go(text.expose()),
+        Value::Time(time) => Node::from_time_like_go(time),
     }
-}
-
-fn string(text: &[u8]) -> Node {
-    plain(String::from_utf8_lossy(text).into_owned()) // until w-writer is merged
-}
-
-/// yaml.v3, `encode.go`, `floatv`.
-fn float(x: f64) -> String {
-    if x.is_nan() {
-        ".nan".to_owned()
-    } else if x.is_infinite() {
-        if x > 0.0 { ".inf".to_owned() } else { "-.inf".to_owned() }
-    } else {
-        number::format_g(x)
-    }
-}
-
-fn plain(text: String) -> Node {
-    Node { kind: Kind::Scalar(text, ScalarStyle::Plain), ..Node::default() }
 }
 
 fn with_comments(kind: Kind, comments: Comments) -> Node {

@@ -1,0 +1,145 @@
+//! From argv to an [`Invocation`]: who called us, and how (`protocols.md` 5.2 in the design notes; upstream:
+//! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::environment::Environment;
+use crate::error::{Failure, Record};
+
+/// How the process was called.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// kustomize's legacy exec plugin: the config is in this file; resources to transform, if any, come on stdin.
+    Legacy(PathBuf),
+    /// The same, where kustomize's temporary file is gone: the config is in `KUSTOMIZE_PLUGIN_CONFIG_STRING`.
+    LegacyVariable,
+    /// A person or script names a generator manifest. Standard input is not read: an inherited pipe may never end.
+    Manifest(PathBuf),
+    /// Help or version: text to print.
+    Print(String),
+    /// A KRM function (ResourceList), or a generator manifest, on standard input.
+    Stdin,
+}
+
+/// Decrypts SOPS files and prints Kubernetes manifests: a kustomize plugin (KRM exec function and legacy exec plugin),
+/// drop-in for KSOPS and SopsSecretGenerator.
+///
+/// Without FILE, standard input is read: a ResourceList (kustomize, kpt) or a generator manifest.
+#[derive(Parser)]
+#[command(name = "unsops", version, disable_help_subcommand = true, after_help = AFTER_HELP)]
+struct Arguments {
+    /// Generator manifest: `viaduct.ai/*` (KSOPS) or `goabout.com/v1beta1` (SopsSecretGenerator)
+    file: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Keys: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
+Files are read beneath the enclosing Git work tree; UNSOPS_ROOT=DIR sets another root.
+
+Exit codes: 0 complete output, 1 internal, 2 usage, 3 generator manifest, 4 file, 5 not SOPS or malformed,
+6 no key, 7 integrity, 8 key service unavailable, 9 standard output";
+
+/// Tells how the process was called. `args` are those after the program's name, which says nothing: the binary
+/// may be installed under any name.
+///
+/// # Errors
+/// A usage [`Record`].
+pub fn parse(args: &[OsString], env: &Environment, stdin_is_terminal: bool) -> Result<Invocation, Record> {
+    if let Some(config) = args.first().filter(|config| is_plugin_call(config, env)) {
+        if args.len() > 1 {
+            return Err(Record::new(Failure::Usage, "a plugin call takes no arguments")
+                .hint("remove `argsOneLiner` and `argsFromFile` from the generator manifest"));
+        }
+        return Ok(match Path::new(config).is_file() {
+            true => Invocation::Legacy(config.into()),
+            false => Invocation::LegacyVariable,
+        });
+    }
+    match Arguments::try_parse_from(std::iter::once(OsStr::new("unsops")).chain(args.iter().map(OsString::as_os_str))) {
+        Ok(Arguments { file: Some(file) }) => Ok(Invocation::Manifest(file)),
+        Ok(Arguments { file: None }) if stdin_is_terminal => {
+            Err(Record::new(Failure::Usage, "no generator manifest: standard input is a terminal")
+                .hint("unsops FILE, or unsops < generator.yaml; `unsops --help` says more"))
+        }
+        Ok(Arguments { file: None }) => Ok(Invocation::Stdin),
+        Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            Ok(Invocation::Print(asked.to_string()))
+        }
+        Err(error) => Err(usage(&error, args)),
+    }
+}
+
+/// Whether kustomize calls us as a legacy plugin: its variable is set, or the file bears its temporary name. A
+/// sub-command never shadows such a call, whatever the generator is called.
+fn is_plugin_call(config: &OsStr, env: &Environment) -> bool {
+    let is_temporary =
+        Path::new(config).file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"kust-plugin-config-"));
+    let has_config = Path::new(config).is_file() || env.var_os("KUSTOMIZE_PLUGIN_CONFIG_STRING").is_some();
+    has_config && (is_temporary || env.var_os("KUSTOMIZE_PLUGIN_CONFIG_ROOT").is_some())
+}
+
+/// clap's error in our shape: its kind, and the argument made printable.
+fn usage(error: &clap::Error, args: &[OsString]) -> Record {
+    let message = match error.kind() {
+        ErrorKind::UnknownArgument if args.len() > 1 => "too many arguments, or one that is not known",
+        ErrorKind::UnknownArgument => "this argument is not known",
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8",
+        _ => "the arguments are not understood",
+    };
+    Record::new(Failure::Usage, message)
+        .hint("a KRM function takes no words in `exec.args`; `unsops --help` shows the ways of calling")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(args: &[&str], vars: &[(&str, &str)]) -> Result<Invocation, Record> {
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        let env = Environment::new(vars.iter().map(|(k, v)| ((*k).into(), (*v).into())), None);
+        parse(&args, &env, false)
+    }
+
+    #[test]
+    fn plugin_call_takes_the_file_kustomize_wrote() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("kust-plugin-config-123");
+        std::fs::File::create_new(&config).unwrap();
+        let path = config.to_str().unwrap();
+        assert_eq!(call(&[path], &[]).unwrap(), Invocation::Legacy(config.clone()));
+        assert_eq!(
+            call(&[path], &[("KUSTOMIZE_PLUGIN_CONFIG_ROOT", "/x")]).unwrap(),
+            Invocation::Legacy(config.clone())
+        );
+        assert_eq!(call(&[path, "--help"], &[]).unwrap_err().failure, Failure::Usage);
+    }
+
+    #[test]
+    fn plugin_call_without_its_file_takes_the_variable() {
+        let vars = [("KUSTOMIZE_PLUGIN_CONFIG_ROOT", "/x"), ("KUSTOMIZE_PLUGIN_CONFIG_STRING", "kind: ksops")];
+        assert_eq!(call(&["/tmp/gone"], &vars).unwrap(), Invocation::LegacyVariable);
+    }
+
+    #[test]
+    fn named_file_is_a_manifest() {
+        assert_eq!(call(&["gen.yaml"], &[]).unwrap(), Invocation::Manifest("gen.yaml".into()));
+    }
+
+    #[test]
+    fn nothing_on_a_terminal_is_usage() {
+        let env = Environment::new([], None);
+        assert_eq!(parse(&[], &env, true).unwrap_err().failure, Failure::Usage);
+        assert_eq!(parse(&[], &env, false).unwrap(), Invocation::Stdin);
+    }
+
+    #[test]
+    fn help_and_version_are_text() {
+        assert!(matches!(call(&["--help"], &[]).unwrap(), Invocation::Print(text) if text.contains("Exit codes")));
+        assert!(matches!(call(&["-V"], &[]).unwrap(), Invocation::Print(text) if text.starts_with("unsops ")));
+        assert_eq!(call(&["--no-such"], &[]).unwrap_err().failure, Failure::Usage);
+    }
+}

@@ -1,0 +1,83 @@
+//! The godotenv dialect against results of the real library.
+
+use std::collections::BTreeMap;
+
+use crate::generator::dotenv::{Change, parse};
+
+/// Inputs and results of godotenv 1.5.1 (`UnmarshalBytes`); a row without variables is one that it refuses.
+const GODOTENV: &str = include_str!("../testdata/godotenv-1.5.1.json");
+
+#[derive(serde::Deserialize)]
+struct Row {
+    text: String,
+    variables: Option<Vec<(String, String)>>,
+}
+
+#[test]
+fn reads_as_godotenv_or_says_what_it_would_change() {
+    let rows: Vec<Row> = serde_json::from_str(GODOTENV).expect("JSON");
+    for row in rows {
+        let text = &row.text;
+        let Some(theirs) = row.variables else {
+            assert!(parse(text.as_bytes()).is_err(), "godotenv refuses {text:?}");
+            continue;
+        };
+        let ours = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+        if ours.iter().any(|variable| variable.change.is_some()) {
+            continue;
+        }
+        let ours: BTreeMap<_, _> =
+            ours.into_iter().map(|variable| (variable.key, variable.value.into_exposed())).collect();
+        let theirs: BTreeMap<_, _> =
+            theirs.into_iter().map(|(key, value)| (key.into_bytes(), value.into_bytes())).collect();
+        assert_eq!(ours, theirs, "{text:?}");
+    }
+}
+
+fn change(text: &str) -> Option<Change> {
+    let mut variables = parse(text.as_bytes()).expect("readable");
+    variables.pop().expect("one variable").change
+}
+
+#[test]
+fn sees_what_godotenv_would_expand() {
+    for text in ["A=p$ECRET", "A=${B}", "A=$(B)", "A=\"$B\"", "A=$1", "A=$_"] {
+        assert_eq!(change(text), Some(Change::Expansion), "{text}");
+    }
+    for text in ["A=p$ecret", "A=$", "A=$$", "A=\\$B", "A='$B'", "A=\"\\$B\"", "A=${}"] {
+        assert_eq!(change(text), None, "{text}");
+    }
+}
+
+#[test]
+fn sees_where_godotenv_would_cut_a_comment_off() {
+    for text in ["A=b #c", "A=b\t#c", "A=b # c", "A=b c #"] {
+        assert_eq!(change(text), Some(Change::Comment), "{text}");
+    }
+    for text in ["A=b#c", "A=#c", "A= #c", "A='b #c'", "A=\"b #c\"", "A=\"b\" #c"] {
+        assert_eq!(change(text), None, "{text}");
+    }
+}
+
+#[test]
+fn keeps_bytes_that_are_not_utf_8() {
+    let mut variables = parse(b"A= \xff\xfe \nB=\"\xc3\"\n").expect("readable");
+    let second = variables.pop().expect("two");
+    let first = variables.pop().expect("two");
+    assert_eq!(first.value.expose(), b"\xff\xfe");
+    assert_eq!(second.value.expose(), b"\xc3");
+}
+
+#[test]
+fn counts_lines() {
+    let lines: Vec<u32> =
+        parse(b"\n# c\nA=1\r\nB=\"x\ny\"\n\nC=3").expect("readable").iter().map(|variable| variable.line).collect();
+    assert_eq!(lines, [3, 4, 7]);
+    assert_eq!(parse(b"A=1\nB-C=2\n").err().expect("'-' is refused").line, 2);
+}
+
+#[test]
+fn reads_a_long_file_in_one_pass() {
+    let text = "A=x # y\n\n#\n".repeat(200_000);
+    assert_eq!(parse(text.as_bytes()).expect("readable").len(), 200_000);
+}

@@ -1,0 +1,130 @@
+//! Regular expressions of the metadata rules, as Go's `regexp` (RE2 syntax) reads them.
+//!
+//! A pattern is parsed by Go's grammar and written out again in the small part of the syntax that `regex-lite` and Go
+//! read alike: characters, explicit ranges, groups, repetitions, anchors. So nothing is left to a resemblance of two
+//! dialects: `\s` has no vertical tab, `[a&&b]` has two `&`, `$` is the end of the text.
+//!
+//! Source: Go 1.26, `regexp/syntax/parse.go`, flags `Perl`.
+
+mod classes;
+mod translator;
+
+use regex_lite::{Regex, RegexBuilder};
+
+use self::translator::{Piece, Translator};
+use crate::limits;
+
+/// Deepest nesting of groups and repetitions that is read; Go reads about 1,000.
+const DEPTH: u32 = 40;
+
+/// Most steps of a compiled pattern; `x{1000}` makes 1,000.
+const STEPS: usize = 10_000;
+
+/// A compiled pattern.
+pub(super) struct Pattern {
+    /// `None`: Go refuses the pattern, which sops takes for "never matches".
+    regex: Option<Regex>,
+    /// Steps of the compiled pattern: what a byte of text costs at most.
+    pub(super) steps: usize,
+}
+
+/// Why a pattern is not compiled.
+#[derive(Debug, PartialEq, Eq)]
+enum Refused {
+    /// Go refuses it.
+    Invalid,
+    /// Go reads it, this program does not; the words say why.
+    Unsupported(&'static str),
+}
+
+impl Pattern {
+    /// Compiles a pattern. `Err` says in fixed words why a pattern that Go reads is not read here.
+    pub(super) fn compile(pattern: &str) -> Result<Self, &'static str> {
+        if pattern.len() > limits::REGEX_BYTES {
+            return Err("is a regular expression of more than 4096 bytes");
+        }
+        match Translator::translate(pattern) {
+            Err(Refused::Invalid) => Ok(Self { regex: None, steps: 0 }),
+            Err(Refused::Unsupported(reason)) => Err(reason),
+            Ok(Piece { text, steps, .. }) => RegexBuilder::new(&text)
+                .nest_limit(4 * DEPTH)
+                .build()
+                .map(|regex| Self { regex: Some(regex), steps })
+                .map_err(|_| "is a regular expression too large to compile"),
+        }
+    }
+
+    /// Says whether the pattern occurs anywhere in the text.
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `testdata/make_patterns.go` made the table; 200,000 such patterns were compared when this was written.
+    #[test]
+    fn matches_where_go_matches() {
+        let mut lines = include_str!("../testdata/patterns.jsonl").lines();
+        let texts: Vec<String> = serde_json::from_str(lines.next().expect("texts")).expect("JSON");
+        for line in lines {
+            let [go_pattern, go_matches]: [String; 2] = serde_json::from_str(line).expect("JSON");
+            let Ok(pattern) = Pattern::compile(&go_pattern) else { panic!("{go_pattern:?} is not read") };
+            if pattern.regex.is_none() {
+                assert_eq!(go_matches, "invalid", "{go_pattern:?}");
+            } else {
+                let matches: String = texts.iter().map(|text| if pattern.is_match(text) { '1' } else { '0' }).collect();
+                assert_eq!(matches, go_matches, "{go_pattern:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn reads_what_people_write() {
+        for (pattern, yes, no) in [
+            ("^(data|stringData)$", "stringData", "metadata"),
+            ("(?i)password|token$", "dbPassWord", "tokens"),
+            ("^[[:alpha:]_]+$", "ab_c", "ab1"),
+            (r"\Qa.b\E", "xa.b", "axb"),
+            ("(?P<n>secret)", "my-secret", "my-secre"),
+            (r"^\S+$", "a\u{b}b", "a b"),
+            ("^.*_(pass|pw)$", "db_pw", "db_pwd"),
+            ("[^[:ascii:]]", "ключ", "key"),
+            ("(?i)^k", "\u{212a}", "\u{43a}"),
+        ] {
+            let Ok(compiled) = Pattern::compile(pattern) else { panic!("{pattern}") };
+            assert!(compiled.is_match(yes), "{pattern} {yes}");
+            assert!(!compiled.is_match(no), "{pattern} {no}");
+        }
+    }
+
+    #[test]
+    fn pattern_that_go_refuses_never_matches() {
+        for pattern in ["[", "(?=a)", "a**", "*", "a{1001}", r"\8", "((a{100}){100})", "(?<n", ")"] {
+            let Ok(compiled) = Pattern::compile(pattern) else { panic!("{pattern}") };
+            assert!(compiled.regex.is_none(), "{pattern}");
+            assert!(!compiled.is_match("a"), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_would_read_differently_or_too_slowly() {
+        let nested = format!("{}a{}", "(".repeat(500), ")".repeat(500));
+        let long = "a".repeat(limits::REGEX_BYTES + 1);
+        let wide = "(abcdefghij){1000}".repeat(2);
+        for pattern in [r"\p{L}", r"[\pL]", "(?i)ü", "(?i)[à-ö]", &nested, &long, &wide] {
+            assert!(Pattern::compile(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn compiles_the_longest_pattern_of_any_kind() {
+        for unit in ["a", "(a)", "a|", r"\W", "[a-z]", "a?", "(?i)k", "[[:", "{1", r"\Q"] {
+            let pattern = unit.repeat(limits::REGEX_BYTES / unit.len());
+            // Whatever comes of it, it comes soon and without a panic.
+            let _ = Pattern::compile(&pattern).map(|compiled| compiled.is_match(&"k".repeat(1000)));
+        }
+    }
+}
