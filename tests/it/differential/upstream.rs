@@ -12,9 +12,13 @@ pub fn is_misprint(ours: &[u8], theirs: &[u8]) -> bool {
     ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(ours, theirs)| is_same_line(ours, theirs))
 }
 
-/// The lines, but for empty comments of lists, which sops turns into empty elements.
+/// The lines. sops turns empty comments of lists into empty elements: where there are any, both are left out, and so are
+/// the dashes, whose place they change.
 fn content(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter(|line| !matches!(line.trim(), "#" | "- \"\""))
+    let bare = |line: &str| line.trim_start_matches([' ', '-']).to_owned();
+    let has_empty = text.lines().any(|line| matches!(bare(line).as_str(), "#" | "\"\""));
+    let lines = text.lines().map(move |line| if has_empty { line.trim_start_matches([' ', '-']) } else { line });
+    lines.filter(move |line| !has_empty || !matches!(*line, "#" | "\"\""))
 }
 
 fn is_same_line(ours: &str, theirs: &str) -> bool {
