@@ -57,8 +57,8 @@ impl HostError {
                 Some("pass -- files=FILE,FILE, or the generator manifest with --fn-config FILE")
             }
             Self::UnknownKind { .. } => Some(
-                "known are ResourceList of config.kubernetes.io, ksops of viaduct.ai/v1, SopsSecretGenerator of \
-                 goabout.com/v1beta1 and the kinds of unsops.dev/v1",
+                "known are ResourceList of config.kubernetes.io, ksops of viaduct.ai/v1 and SopsSecretGenerator of \
+                 goabout.com/v1beta1",
             ),
             _ => None,
         }

@@ -70,6 +70,10 @@ impl Input {
 
 /// The documents of a text that are not empty, at least one.
 fn documents(bytes: &[u8]) -> Result<Vec<yaml::Document>, HostError> {
+    // YAML does not allow a tab where a token may begin; as input it is as empty as a blank.
+    if bytes.trim_ascii().is_empty() {
+        return Err(HostError::Empty);
+    }
     let mut documents = yaml::parse(bytes)?;
     documents.retain(|document| !object::is_null(&document.root));
     if documents.is_empty() { Err(HostError::Empty) } else { Ok(documents) }

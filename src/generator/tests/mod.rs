@@ -43,9 +43,12 @@ fn render(manifest: &str, files: &[(&str, &[u8])]) -> Result<Vec<Piece>, Vec<Gen
     render_with(generator, &open)
 }
 
+/// Path, format, tree and text of a decrypted file.
+type TestFile<'a> = (&'a str, Format, Tree, &'a [u8]);
+
 fn render_with<'a>(
     generator: &'a Generator,
-    open: &dyn Fn(&Source) -> &'a (&'a str, Format, Tree, &'a [u8]),
+    open: &dyn Fn(&Source) -> &'a TestFile<'a>,
 ) -> Result<Vec<Piece>, Vec<GeneratorError>> {
     let open: &super::Opener<'_> = &|source| {
         let (_, format, tree, text) = open(source);
