@@ -1,5 +1,6 @@
 //! unsops (crate docs follow)
 pub mod environment;
+pub mod host;
 pub mod jail;
 pub mod limits;
 pub mod number;
