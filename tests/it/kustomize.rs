@@ -20,8 +20,7 @@ enum Engine {
     Kubectl,
 }
 
-/// `Engine::Exec` joins them when the executable reads ResourceLists.
-const ENGINES: [Engine; 2] = [Engine::Legacy, Engine::Kubectl];
+const ENGINES: [Engine; 3] = [Engine::Exec, Engine::Legacy, Engine::Kubectl];
 
 impl Engine {
     fn program(self) -> Option<PathBuf> {

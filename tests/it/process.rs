@@ -108,7 +108,7 @@ fn every_failing_file_is_listed_and_nothing_printed() {
     unsops: error: ./plain.txt: not a SOPS file: a file without known suffix must be sops' binary JSON envelope (the top level is not a JSON object) (line 1, column 1)
     unsops: error: ../../etc/passwd: outside the allowed root
     unsops: hint: paths start at ROOT
-    unsops: hint: the allowed root is ROOT; the operator can set UNSOPS_ROOT (sub-commands: --root)
+    unsops: hint: the allowed root is ROOT; the operator can set UNSOPS_ROOT
     "#);
 }
 

@@ -3,7 +3,7 @@
 use unsops::sops::Reading;
 
 use super::rng::Rng;
-use super::{class, side_by_side};
+use super::{class, side_by_side, upstream};
 
 /// A random change of a file, and its name.
 pub fn random(rng: &mut Rng, file: &[u8]) -> (&'static str, Vec<u8>) {
@@ -157,6 +157,7 @@ const STRICTER: &[(&str, &str)] = &[
     ("not in the form ENC[", "text around a token"),
     ("not UTF-8", "names and metadata that are not UTF-8"),
     ("key: ", "an age file with bytes that Go's armor reader skips"),
+    ("stands in the place of", "a comment and a value that changed places"),
     ("shamir_threshold is neither", "a threshold that no release writes"),
     ("the list index is not a number", "a list index that Go takes for 0"),
 ];
@@ -164,6 +165,7 @@ const STRICTER: &[(&str, &str)] = &[
 /// Where we read what sops 3.13.3 refuses, on purpose (its message, why). None of these is an integrity failure.
 const LOOSER: &[(&str, &str)] = &[
     ("hash of unhashable type []uint8", "type:bytes, on which sops panics"),
+    ("successful groups required", "an age file with blanks at the end of a line"),
     ("already defined at line", "a nested key written twice, as up to sops 3.12"),
 ];
 
@@ -172,6 +174,9 @@ pub fn judge(ours: &Result<(Vec<u8>, Reading), String>, theirs: &Result<Vec<u8>,
     match (ours, theirs) {
         (Err(_), Err(_)) => Ok("refused".to_owned()),
         (Ok((ours, _)), Ok(theirs)) if ours == theirs => Ok("harmless".to_owned()),
+        (Ok((ours, _)), Ok(theirs)) if upstream::is_misprint(ours, theirs) => {
+            Ok("printed wrongly by sops, rightly here".to_owned())
+        }
         (Ok((ours, _)), Ok(theirs)) if without_comments(ours) == without_comments(theirs) => {
             Ok("comments differ, which no MAC covers".to_owned())
         }
