@@ -31,7 +31,7 @@ fn puts_files_binary_files_and_envs_into_one_secret() {
 fn names_every_source_in_order() {
     let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nsecretFrom:\n- metadata: {name: s}\n  envs: [e.env]\n  \
                     binaryFiles: [b=b.bin]\n  files: [a]\nfiles: [./x.yaml, ../y.yaml]\n";
-    let generator = parse(manifest).ok().expect("valid");
+    let generator = parse(manifest).expect("valid");
     let sources: Vec<&str> = generator.sources().into_iter().map(|source| source.as_str()).collect();
     assert_eq!(sources, ["./x.yaml", "../y.yaml", "a", "b.bin", "e.env"]);
     assert_eq!(generator.kind(), GeneratorKind::Ksops);
@@ -52,7 +52,7 @@ fn copies_the_entry_s_metadata_and_not_the_generator_s() {
         "stringData": {"a": "x"},
     });
     assert_eq!(objects(manifest, &[("a", b"x")]), [expected]);
-    let pieces = render(manifest, &[("a", b"x")]).ok().expect("valid");
+    let pieces = render(manifest, &[("a", b"x")]).expect("valid");
     assert!(pieces.iter().flat_map(|piece| &piece.resources).all(|resource| resource.needs_hash()));
 }
 
@@ -247,7 +247,7 @@ fn sends_all_to_data_in_a_merge_or_when_asked() {
     let manifest = secret_from("  files: [t]\n").replace("metadata: {name: s}", merge);
     let secret = objects(&manifest, &[("t", b"x")]).pop().expect("one");
     assert_eq!((&secret["data"], &secret["stringData"]), (&json!({"t": "eA=="}), &json!(null)));
-    let pieces = render(&manifest, &[("t", b"x")]).ok().expect("valid");
+    let pieces = render(&manifest, &[("t", b"x")]).expect("valid");
     let behaviors: Vec<_> =
         pieces.iter().flat_map(|piece| &piece.resources).map(|resource| resource.behavior()).collect();
     assert_eq!(behaviors, [Some(Behavior::Merge)]);
@@ -324,11 +324,11 @@ fn refuses_two_entries_for_one_secret() {
 #[test]
 fn refuses_one_object_twice_over_all_generators() {
     let manifest = secret_from("  files: [a]\n");
-    let first = render(&manifest, &[("a", b"x")]).ok().expect("valid");
+    let first = render(&manifest, &[("a", b"x")]).expect("valid");
     assert!(check_unique(&first).is_ok());
     let file = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: other}\nfiles: [s.yaml]\n";
     let text = b"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: default}\n";
-    let second = render(file, &[("s.yaml", text)]).ok().expect("valid");
+    let second = render(file, &[("s.yaml", text)]).expect("valid");
     assert!(check_unique(&second).is_ok());
     let errors = check_unique(first.iter().chain(&second)).expect_err("both make Secret s");
     let messages: Vec<String> = errors.iter().map(super::message).collect();
@@ -344,7 +344,7 @@ fn refuses_one_object_twice_over_all_generators() {
 fn never_prints_a_name_that_was_encrypted() {
     let file = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: gen}\nfiles: [a.yaml, b.yaml]\n";
     let text = b"apiVersion: v1\nkind: CANARY-7f3a\nmetadata: {name: CANARY-7f3a}\n";
-    let pieces = render(file, &[("a.yaml", text), ("b.yaml", text)]).ok().expect("valid");
+    let pieces = render(file, &[("a.yaml", text), ("b.yaml", text)]).expect("valid");
     let errors = check_unique(&pieces).expect_err("twice");
     let messages: Vec<String> = errors.iter().map(super::message).collect();
     assert_eq!(
@@ -436,7 +436,7 @@ fn refuses_a_secret_that_kubernetes_would_not_store() {
 
 #[test]
 fn names_itself_for_messages() {
-    let name = |text: &str| Generator::parse(&config(text), false).ok().expect("valid").name().as_str().to_owned();
+    let name = |text: &str| Generator::parse(&config(text), false).expect("valid").name().as_str().to_owned();
     assert_eq!(name("apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: gen}\nfiles: [a]\n"), "ksops/gen");
     assert_eq!(name("apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: text\nfiles: [a]\n"), "ksops");
 }

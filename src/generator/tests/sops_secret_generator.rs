@@ -32,7 +32,7 @@ fn makes_one_secret_with_a_hash_by_default() {
     });
     let files: [(&str, &[u8]); 3] = [("a", b"x"), ("dir/b", b"y"), ("e.env", b"A=2\n")];
     assert_eq!(objects(&manifest(fields), &files), [secret]);
-    let generator = parse(&manifest(fields)).ok().expect("valid");
+    let generator = parse(&manifest(fields)).expect("valid");
     assert_eq!(generator.sources().iter().map(|source| source.as_str()).collect::<Vec<_>>(), ["e.env", "a", "dir/b"]);
 }
 
