@@ -122,6 +122,15 @@ fn refuses_what_kustomize_would_drop_damage_or_print() {
     );
     assert!(refused(&format!("{SECRET}--- CANARY-7f3a\n")).contains("only a comment may stand behind '---'"));
     assert!(refused(&format!("{SECRET}...\n{SECRET}")).contains("not YAML"));
+    assert!(
+        refused(&format!("--- {{CANARY-7f3a: x}}\n---\n{SECRET}")).contains("only a comment may stand behind '---'")
+    );
+    assert!(refused(&format!("%YAML 1.1\n---\n{SECRET}")).contains("directive"));
+    assert!(refused("apiVersion: v1\nkind: PodList\nmetadata: CANARY-7f3a\n").contains("metadata must be a mapping"));
+    assert!(refused(&annotated("- CANARY-7f3a")).contains("annotations must be a mapping"));
+    for value in [".nan", "-.inf", "!!int CANARY-7f3a", "!!binary //4="] {
+        assert_eq!(refused(&format!("{SECRET}stringData:\n    a: {value}\n")).lines().count(), 1, "{value}");
+    }
     assert_eq!(names(&format!("{SECRET}--- # comment\n")), ["s"]);
     assert_eq!(names(&format!("{SECRET}...\n# comment\n")), ["s"]);
 }
@@ -158,4 +167,14 @@ fn puts_merged_mappings_in() {
     let object = super::read(resource.text().expose()).pop().expect("one");
     assert_eq!(object["metadata"], json!({"name": "s", "labels": {"c": "d"}}));
     assert!(refused("apiVersion: v1\nkind: Secret\n<<: x\nmetadata: {name: s}\n").contains("must name a mapping"));
+}
+
+#[test]
+fn decodes_binary_scalars_for_other_readers() {
+    let text = format!("{SECRET}stringData:\n    a: !!binary aGk=\n");
+    assert_eq!(one(&text), text);
+    let pieces = render(MANIFEST, &[("a.yaml", text.as_bytes())]).expect("valid");
+    let resource = pieces.iter().flat_map(|piece| &piece.resources).next().expect("one");
+    let object = super::read(resource.text().expose()).pop().expect("one");
+    assert_eq!(object["stringData"], json!({"a": "hi"}));
 }
