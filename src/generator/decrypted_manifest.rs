@@ -90,8 +90,8 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.opened.text.expose()).map_err(not_text)
     }
 
-    /// kustomize splits the text at lines that begin with `---`, and refuses (and prints) one with content behind it. It
-    /// knows no directives.
+    /// kustomize splits the text at lines that begin with `---`, and refuses (and prints) one with content behind it.
+    /// It knows no directives.
     fn separators(&mut self, text: &str) {
         for (number, line) in (1u32..).zip(text.lines()) {
             let content = line.strip_prefix("---").map(str::trim_start).unwrap_or_default();

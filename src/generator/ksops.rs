@@ -227,8 +227,7 @@ fn refuse(opened: &Opened<'_>, name: Option<&Printable>, change: Change) -> Gene
 /// The generator's annotations may ask for `data`; everything else in its metadata is none of the Secrets' business.
 fn encoding(fields: &mut Fields<'_>, findings: &mut Findings) -> Encoding {
     let path = fields.path("metadata").field("annotations");
-    fields.expect("apiVersion");
-    fields.expect("kind");
+    fields.expect_plugin_fields();
     let inner = |node: &'_ Node, name: &str| match &node.kind {
         Kind::Mapping(pairs, _) => pairs
             .iter()

@@ -144,7 +144,18 @@ fn numbers_documents_and_reports_all_of_them() {
 
 #[test]
 fn gives_each_object_its_own_text() {
-    let pieces = render(MANIFEST, &[("a.yaml", format!("{SECRET}---\nkind: List\nitems:\n- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: c}}, data: {{a: '1'}}}}\n").as_bytes())]).expect("valid");
+    let pieces = render(
+        MANIFEST,
+        &[(
+            "a.yaml",
+            format!(
+                "{SECRET}---\nkind: List\nitems:\n- {{apiVersion: v1, kind: \
+     ConfigMap, metadata: {{name: c}}, data: {{a: '1'}}}}\n"
+            )
+            .as_bytes(),
+        )],
+    )
+    .expect("valid");
     let texts: Vec<_> = pieces
         .iter()
         .flat_map(|piece| &piece.resources)
@@ -161,7 +172,8 @@ fn gives_each_object_its_own_text() {
 
 #[test]
 fn puts_merged_mappings_in() {
-    let merged = "x-base: &base\n    name: s\n    labels: {a: b}\napiVersion: v1\nkind: Secret\nmetadata:\n    !!merge <<: *base\n    labels: {c: d}\n";
+    let merged = "x-base: &base\n    name: s\n    labels: {a: b}\napiVersion: v1\nkind: Secret\nmetadata:\n    \
+     !!merge <<: *base\n    labels: {c: d}\n";
     let pieces = render(MANIFEST, &[("a.yaml", merged.as_bytes())]).expect("valid");
     let resource = pieces.iter().flat_map(|piece| &piece.resources).next().expect("one");
     let object = super::read(resource.text().expose()).pop().expect("one");
