@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::error::{GeneratorError, Sentence};
+use super::error::{Fault, GeneratorError, Sentence};
 use super::fields::{is_merge, is_null};
 use super::metadata::{BEHAVIOR, Behavior, LOCAL_CONFIG, NEEDS_HASH, check_for_kustomize};
 use super::piece::{Piece, Resource, ResourceId};
@@ -37,9 +37,7 @@ pub(super) fn read(opened: Opened<'_>, origin: &Sentence) -> Result<Piece, Vec<G
     }
     let Reader { mut errors, resources, .. } = reader;
     if resources.is_empty() && errors.is_empty() {
-        let mut error = opened.error("the decrypted file holds no Kubernetes object");
-        error.fault = super::error::Fault::Manifest;
-        errors.push(error);
+        errors.push(opened.error("the decrypted file holds no Kubernetes object").fault(Fault::Manifest));
     }
     if !errors.is_empty() {
         return Err(errors);

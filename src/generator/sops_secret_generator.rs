@@ -162,9 +162,7 @@ fn add_variables<'a>(opened: &Opened<'a>, secret: &mut SecretManifest<'a>) -> Ve
         },
     };
     if variables.is_empty() {
-        let mut error = opened.error("the file holds no variable");
-        error.fault = Fault::Manifest;
-        return vec![error];
+        return vec![opened.error("the file holds no variable").fault(Fault::Manifest)];
     }
     let names = opened.public_names();
     let mut errors = Vec::new();
