@@ -52,6 +52,7 @@ pub mod deadline;
 pub mod environment;
 pub mod error;
 pub mod generator;
+pub mod host;
 pub mod jail;
 pub mod keys;
 pub mod limits;

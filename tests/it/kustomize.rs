@@ -396,7 +396,6 @@ fn many_generators_and_many_files_keep_their_order() {
 
 /// A legacy transformer is sent every resource, and what it does not return is gone.
 #[test]
-#[ignore = "waits for transformers"]
 fn transformer_returns_every_resource_and_adds_its_own() {
     for engine in ENGINES {
         let case = app(engine, "secretFrom:\n- metadata: {name: s}\n  files: [./secret.enc.txt]\n")
@@ -412,7 +411,6 @@ fn transformer_returns_every_resource_and_adds_its_own() {
 }
 
 #[test]
-#[ignore = "waits for transformers"]
 fn transformer_without_resources_adds_its_own() {
     for engine in ENGINES {
         let case = app(engine, "secretFrom:\n- metadata: {name: s}\n  files: [./secret.enc.txt]\n")
@@ -451,7 +449,6 @@ fn kpt_eval(case: &Case, output: &[&str]) -> Option<Run> {
 }
 
 #[test]
-#[ignore = "waits for ResourceLists"]
 fn kpt_prints_the_package_and_the_secret() {
     let Some(run) = kpt_eval(&package().cwd("pkg"), &["-o", "unwrap"]) else { return };
     assert_eq!(run.status, Some(0), "{}", run.redacted());
@@ -462,7 +459,6 @@ fn kpt_prints_the_package_and_the_secret() {
 }
 
 #[test]
-#[ignore = "waits for ResourceLists"]
 fn kpt_in_place_loses_no_file() {
     let case = package().cwd("pkg");
     let Some(run) = kpt_eval(&case, &[]) else { return };

@@ -8,6 +8,7 @@
     reason = "tests cut ASCII text at places they found themselves; a panic is a failing test"
 )]
 
+mod architecture;
 mod differential;
 mod fixtures;
 mod harness;

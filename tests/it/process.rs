@@ -52,7 +52,6 @@ fn two_runs_print_the_same_bytes() {
 }
 
 #[test]
-#[ignore = "waits: blanks on stdin end with 0 and nothing"]
 fn nothing_on_stdin_is_usage() {
     for stdin in ["", "\n", " \n\t\n"] {
         Case::new().stdin(stdin).run().failure(2);
@@ -188,7 +187,7 @@ fn a_secret_written_twice_is_a_generator_error() {
     insta::assert_snapshot!(run.snapshot(), @r#"
     [exit status: 3]
     ----- stderr
-    unsops: error: generator: secretFrom[1]: Secret s is made twice, first by secretFrom[0]
+    unsops: error: ksops/gen: secretFrom[1]: Secret s is made twice, first by secretFrom[0]
     unsops: hint: only one of the two would reach the cluster; put the sources under one entry
     "#);
 }
@@ -205,8 +204,8 @@ fn generators_without_anything_to_generate_are_errors() {
     insta::assert_snapshot!(run.snapshot(), @r#"
     [exit status: 3]
     ----- stderr
-    unsops: error: generator: not a generator: v1 ConfigMap (line 1, column 1)
-    unsops: hint: a generator is viaduct.ai/v1 ksops with files or secretFrom, or goabout.com/v1beta1 SopsSecretGenerator
+    unsops: error: apiVersion "v1", kind "ConfigMap" is not known (line 1, column 1)
+    unsops: hint: known are ResourceList of config.kubernetes.io, ksops of viaduct.ai/v1 and SopsSecretGenerator of goabout.com/v1beta1
     "#);
 }
 

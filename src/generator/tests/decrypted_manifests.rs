@@ -1,6 +1,7 @@
 //! `files` of `viaduct.ai`: manifests that go out as they are.
 
 use super::{failure, objects, render};
+use crate::generator::HostAnnotations;
 use crate::generator::join;
 use serde_json::json;
 
@@ -159,7 +160,7 @@ fn gives_each_object_its_own_text() {
     let texts: Vec<_> = pieces
         .iter()
         .flat_map(|piece| &piece.resources)
-        .map(|resource| super::read(resource.text().expose()))
+        .map(|resource| super::read(resource.text(HostAnnotations::Keep).expose()))
         .collect();
     assert_eq!(
         texts,
@@ -176,7 +177,7 @@ fn puts_merged_mappings_in() {
      !!merge <<: *base\n    labels: {c: d}\n";
     let pieces = render(MANIFEST, &[("a.yaml", merged.as_bytes())]).expect("valid");
     let resource = pieces.iter().flat_map(|piece| &piece.resources).next().expect("one");
-    let object = super::read(resource.text().expose()).pop().expect("one");
+    let object = super::read(resource.text(HostAnnotations::Keep).expose()).pop().expect("one");
     assert_eq!(object["metadata"], json!({"name": "s", "labels": {"c": "d"}}));
     assert!(refused("apiVersion: v1\nkind: Secret\n<<: x\nmetadata: {name: s}\n").contains("must name a mapping"));
 }
@@ -187,6 +188,6 @@ fn decodes_binary_scalars_for_other_readers() {
     assert_eq!(one(&text), text);
     let pieces = render(MANIFEST, &[("a.yaml", text.as_bytes())]).expect("valid");
     let resource = pieces.iter().flat_map(|piece| &piece.resources).next().expect("one");
-    let object = super::read(resource.text().expose()).pop().expect("one");
+    let object = super::read(resource.text(HostAnnotations::Keep).expose()).pop().expect("one");
     assert_eq!(object["stringData"], json!({"a": "hi"}));
 }
