@@ -12,7 +12,7 @@ use crate::yaml::{Document, Kind, Node, Position, ScalarStyle};
 
 /// Text that stands by itself as YAML documents, and the Kubernetes objects in it.
 pub struct Piece {
-    /// YAML without a `---` before or after it; ends in LF.
+    /// YAML without a `---` after it; ends in LF.
     pub text: Secret<String>,
     /// The objects in document order, lists taken apart as kustomize does. At least one.
     pub resources: Vec<Resource>,

@@ -40,7 +40,8 @@ proptest! {
     }
 
     #[test]
-    fn no_manifest_makes_it_panic(fields in "(files|secretFrom|envs|metadata|name|x|-|[\\[\\]{}:,\n &*!~'\"1a]){0,40}") {
+    fn no_manifest_makes_it_panic(fields in "(files|secretFrom|envs|metadata|name|x|-|[\\[\\]{}:,\n \
+     &*!~'\"1a]){0,40}") {
         for api_version in ["viaduct.ai/v1", "goabout.com/v1beta1"] {
             let text = format!("apiVersion: {api_version}\nkind: SopsSecretGenerator\n{fields}");
             if let Ok(documents) = crate::yaml::parse(text.as_bytes()) {
@@ -52,7 +53,8 @@ proptest! {
     }
 
     #[test]
-    fn no_decrypted_text_makes_it_panic(text in "(apiVersion: v1\n|kind: (List|A)\n|metadata: \\{name: a\\}\n|items:\n|- |  |---\n|\\.\\.\\.\n|[a-c:{}\\[\\]\n\"]){0,30}") {
+    fn no_decrypted_text_makes_it_panic(text in "(apiVersion: v1\n|kind: (List|A)\n|metadata: \\{name: \
+     a\\}\n|items:\n|- |  |---\n|\\.\\.\\.\n|[a-c:{}\\[\\]\n\"]){0,30}") {
         let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nfiles: [a.yaml]\n";
         if let Ok(pieces) = render(manifest, &[("a.yaml", text.as_bytes())]) {
             prop_assert!(pieces.iter().all(|piece| !piece.resources.is_empty()));
