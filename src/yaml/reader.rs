@@ -1,12 +1,15 @@
 //! Text to nodes, exactly as yaml.v3 reads it.
 //!
 //! A general YAML parser will not do: the MAC of a SOPS file is over what yaml.v3 made of it, comments are encrypted
-//! values, and to which node yaml.v3 ties a comment decides the bytes of the decrypted file. So the stages follow that
-//! library: `source` (characters) → `scanner`, `scalars`, `properties`, `comments` (tokens) → `parser` (events) →
-//! `tree`, `alias` (nodes).
+//! values, and to which node yaml.v3 ties a comment decides the bytes of the decrypted file. That in turn depends on what
+//! its scanner had looked at when it met the comment, which no event of another parser tells. So the stages follow that
+//! library: `source` gives characters; `scanner` with `keys`, `scalars`, `properties` and `comments` makes tokens of them;
+//! `parser` with `collections` events; `tree` with `alias` nodes.
 
 mod alias;
+mod collections;
 mod comments;
+mod keys;
 mod parser;
 mod properties;
 mod scalars;

@@ -35,7 +35,7 @@ pub(super) enum EventKind {
 
 /// What is expected next.
 #[derive(Clone, Copy)]
-enum State {
+pub(super) enum State {
     BlockMappingFirstKey,
     BlockMappingKey,
     BlockMappingValue,
@@ -61,7 +61,7 @@ enum State {
 
 /// Where a node stands, as far as its grammar depends on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Block,
     /// A key or value of a block mapping: `- ` may stand at the indentation of the mapping.
     BlockOrIndentlessSequence,
@@ -70,14 +70,14 @@ enum Place {
 
 /// The parser. `next` is called until it answers [`EventKind::StreamEnd`].
 pub(super) struct Parser<'a> {
-    scanner: Scanner<'a>,
-    state: State,
+    pub scanner: Scanner<'a>,
+    pub state: State,
     /// What is expected once the collection or node at hand is complete.
     states: Vec<State>,
     /// Comments of the tokens looked at so far, for the next event that takes some.
-    comments: Comments,
+    pub gathered: Comments,
     /// Head of a list item that is a collection itself: belongs to the collection, not to its first key or item.
-    stem: Option<String>,
+    pub stem: Option<String>,
     /// Handle and prefix of the document's `%TAG` directives, and the two defaults.
     tag_directives: Vec<(String, String)>,
 }
@@ -88,7 +88,7 @@ impl<'a> Parser<'a> {
             scanner: Scanner::new(source),
             state: State::StreamStart,
             states: Vec::new(),
-            comments: Comments::default(),
+            gathered: Comments::default(),
             stem: None,
             tag_directives: Vec::new(),
         }
@@ -134,7 +134,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Looks at the next token and takes up the comments that belong to it.
-    fn peek(&mut self) -> Result<TokenHead, YamlError> {
+    pub(super) fn peek(&mut self) -> Result<TokenHead, YamlError> {
         let token = self.scanner.front()?;
         while let Some(comment) = self.scanner.comments.front() {
             // The end of a block has no head: it waits for the token that follows.
@@ -144,9 +144,9 @@ impl<'a> Parser<'a> {
             }
             let Some(comment) = self.scanner.comments.pop_front() else { break };
             let gathered = match comment.kind {
-                CommentKind::Foot => &mut self.comments.foot,
-                CommentKind::Head => &mut self.comments.head,
-                CommentKind::Line => &mut self.comments.line,
+                CommentKind::Foot => &mut self.gathered.foot,
+                CommentKind::Head => &mut self.gathered.head,
+                CommentKind::Line => &mut self.gathered.line,
             };
             if gathered.is_empty() {
                 *gathered = comment.text;
@@ -158,23 +158,23 @@ impl<'a> Parser<'a> {
         Ok(token)
     }
 
-    fn take_comments(&mut self) -> Comments {
+    pub(super) fn take_comments(&mut self) -> Comments {
         self.stem = None;
-        std::mem::take(&mut self.comments)
+        std::mem::take(&mut self.gathered)
     }
 
-    fn pop_state(&mut self) {
+    pub(super) fn pop_state(&mut self) {
         self.state = self.states.pop().unwrap_or(State::End);
     }
 
     /// Parses a node after which `then` is expected.
-    fn parse_node_then(&mut self, place: Place, then: State) -> Result<Event, YamlError> {
+    pub(super) fn parse_node_then(&mut self, place: Place, then: State) -> Result<Event, YamlError> {
         self.states.push(then);
         self.parse_node(place)
     }
 
     /// An absent node, after which `then` is expected.
-    fn empty_then(&mut self, mark: Mark, then: State) -> Event {
+    pub(super) fn empty_then(&mut self, mark: Mark, then: State) -> Event {
         self.state = then;
         Event::new(EventKind::Scalar(String::new(), ScalarStyle::Plain), mark)
     }
@@ -213,7 +213,7 @@ impl<'a> Parser<'a> {
 
     /// Of the comment before an implicit document, the part before the last blank line is the document's.
     fn split_document_head(&mut self) -> String {
-        let head = &mut self.comments.head;
+        let head = &mut self.gathered.head;
         let (document_head, rest) = if let Some(before) = head.strip_suffix('\n') {
             (before.to_owned(), String::new())
         } else if let Some((before, rest)) = head.rsplit_once("\n\n") {
@@ -371,192 +371,10 @@ impl<'a> Parser<'a> {
             None => tag,
         })
     }
-
-    fn parse_block_sequence_entry(&mut self, is_first: bool) -> Result<Event, YamlError> {
-        if is_first {
-            self.peek()?;
-            self.scanner.take();
-        }
-        let token = self.peek()?;
-        match token.typ {
-            TokenType::BlockEntry => {
-                let next = self.take_entry_indicator()?;
-                if matches!(next.typ, TokenType::BlockEntry | TokenType::BlockEnd) {
-                    return Ok(self.empty_then(token.end, State::BlockSequenceEntry));
-                }
-                self.parse_node_then(Place::Block, State::BlockSequenceEntry)
-            }
-            TokenType::BlockEnd => {
-                self.pop_state();
-                self.scanner.take();
-                Ok(Event::new(EventKind::SequenceEnd, token.start))
-            }
-            _ => Err(token.start.error("a '-' is needed here")),
-        }
-    }
-
-    fn parse_indentless_sequence_entry(&mut self) -> Result<Event, YamlError> {
-        let token = self.peek()?;
-        if token.typ != TokenType::BlockEntry {
-            self.pop_state();
-            return Ok(Event::new(EventKind::SequenceEnd, token.start));
-        }
-        let next = self.take_entry_indicator()?;
-        if matches!(next.typ, TokenType::BlockEntry | TokenType::Key | TokenType::Value | TokenType::BlockEnd) {
-            return Ok(self.empty_then(token.end, State::IndentlessSequenceEntry));
-        }
-        self.parse_node_then(Place::Block, State::IndentlessSequenceEntry)
-    }
-
-    /// Takes `-`, looks at what follows, and sets the head of the item aside where a collection follows.
-    fn take_entry_indicator(&mut self) -> Result<TokenHead, YamlError> {
-        let stem_bytes = self.comments.head.len();
-        self.scanner.take();
-        let next = self.peek()?;
-        if stem_bytes > 0 && matches!(next.typ, TokenType::BlockSequenceStart | TokenType::BlockMappingStart) {
-            let head = std::mem::take(&mut self.comments.head);
-            if let Some((stem, rest)) = head.split_at_checked(stem_bytes) {
-                self.stem = Some(stem.to_owned());
-                // An LF joins the two.
-                self.comments.head = rest.get(1..).unwrap_or_default().to_owned();
-            }
-        }
-        Ok(next)
-    }
-
-    fn parse_block_mapping_key(&mut self, is_first: bool) -> Result<Event, YamlError> {
-        if is_first {
-            self.peek()?;
-            self.scanner.take();
-        }
-        let token = self.peek()?;
-        match token.typ {
-            TokenType::Key => {
-                self.scanner.take();
-                let next = self.peek()?;
-                if matches!(next.typ, TokenType::Key | TokenType::Value | TokenType::BlockEnd) {
-                    return Ok(self.empty_then(token.end, State::BlockMappingValue));
-                }
-                self.parse_node_then(Place::BlockOrIndentlessSequence, State::BlockMappingValue)
-            }
-            TokenType::BlockEnd => {
-                self.pop_state();
-                let comments = self.take_comments();
-                self.scanner.take();
-                Ok(Event { comments, ..Event::new(EventKind::MappingEnd, token.start) })
-            }
-            _ => Err(token.start.error("a key is needed here")),
-        }
-    }
-
-    fn parse_block_mapping_value(&mut self) -> Result<Event, YamlError> {
-        let token = self.peek()?;
-        if token.typ != TokenType::Value {
-            return Ok(self.empty_then(token.start, State::BlockMappingKey));
-        }
-        self.scanner.take();
-        let next = self.peek()?;
-        if matches!(next.typ, TokenType::Key | TokenType::Value | TokenType::BlockEnd) {
-            return Ok(self.empty_then(token.end, State::BlockMappingKey));
-        }
-        self.parse_node_then(Place::BlockOrIndentlessSequence, State::BlockMappingKey)
-    }
-
-    fn parse_flow_sequence_entry(&mut self, is_first: bool) -> Result<Event, YamlError> {
-        if is_first {
-            self.peek()?;
-            self.scanner.take();
-        }
-        let mut token = self.peek()?;
-        if token.typ != TokenType::FlowSequenceEnd && !is_first {
-            if token.typ != TokenType::FlowEntry {
-                return Err(token.start.error("a ',' or ']' is needed here"));
-            }
-            self.scanner.take();
-            token = self.peek()?;
-        }
-        match token.typ {
-            TokenType::FlowSequenceEnd => self.end_flow_collection(EventKind::SequenceEnd, token),
-            TokenType::Key => {
-                self.scanner.take();
-                self.state = State::FlowSequenceEntryMappingKey;
-                Ok(Event::new(EventKind::MappingStart(CollectionStyle::Flow), token.start))
-            }
-            _ => self.parse_node_then(Place::Flow, State::FlowSequenceEntry),
-        }
-    }
-
-    fn end_flow_collection(&mut self, kind: EventKind, token: TokenHead) -> Result<Event, YamlError> {
-        self.pop_state();
-        let comments = self.take_comments();
-        self.scanner.take();
-        Ok(Event { comments, ..Event::new(kind, token.start) })
-    }
-
-    fn parse_flow_sequence_entry_mapping_key(&mut self) -> Result<Event, YamlError> {
-        let token = self.peek()?;
-        if matches!(token.typ, TokenType::Value | TokenType::FlowEntry | TokenType::FlowSequenceEnd) {
-            // As yaml.v3, which takes the ':' here already, so that the value of `[? : a]` is an error.
-            self.scanner.take();
-            return Ok(self.empty_then(token.end, State::FlowSequenceEntryMappingValue));
-        }
-        self.parse_node_then(Place::Flow, State::FlowSequenceEntryMappingValue)
-    }
-
-    fn parse_flow_sequence_entry_mapping_value(&mut self) -> Result<Event, YamlError> {
-        let token = self.peek()?;
-        if token.typ == TokenType::Value {
-            self.scanner.take();
-            let next = self.peek()?;
-            if !matches!(next.typ, TokenType::FlowEntry | TokenType::FlowSequenceEnd) {
-                return self.parse_node_then(Place::Flow, State::FlowSequenceEntryMappingEnd);
-            }
-        }
-        Ok(self.empty_then(token.start, State::FlowSequenceEntryMappingEnd))
-    }
-
-    fn parse_flow_mapping_key(&mut self, is_first: bool) -> Result<Event, YamlError> {
-        if is_first {
-            self.peek()?;
-            self.scanner.take();
-        }
-        let mut token = self.peek()?;
-        if token.typ != TokenType::FlowMappingEnd && !is_first {
-            if token.typ != TokenType::FlowEntry {
-                return Err(token.start.error("a ',' or '}' is needed here"));
-            }
-            self.scanner.take();
-            token = self.peek()?;
-        }
-        match token.typ {
-            TokenType::FlowMappingEnd => self.end_flow_collection(EventKind::MappingEnd, token),
-            TokenType::Key => {
-                self.scanner.take();
-                let next = self.peek()?;
-                if matches!(next.typ, TokenType::Value | TokenType::FlowEntry | TokenType::FlowMappingEnd) {
-                    return Ok(self.empty_then(next.start, State::FlowMappingValue));
-                }
-                self.parse_node_then(Place::Flow, State::FlowMappingValue)
-            }
-            _ => self.parse_node_then(Place::Flow, State::FlowMappingEmptyValue),
-        }
-    }
-
-    fn parse_flow_mapping_value(&mut self, is_empty: bool) -> Result<Event, YamlError> {
-        let mut token = self.peek()?;
-        if !is_empty && token.typ == TokenType::Value {
-            self.scanner.take();
-            token = self.peek()?;
-            if !matches!(token.typ, TokenType::FlowEntry | TokenType::FlowMappingEnd) {
-                return self.parse_node_then(Place::Flow, State::FlowMappingKey);
-            }
-        }
-        Ok(self.empty_then(token.start, State::FlowMappingKey))
-    }
 }
 
 impl Event {
-    fn new(kind: EventKind, mark: Mark) -> Self {
+    pub fn new(kind: EventKind, mark: Mark) -> Self {
         Self { kind, mark, anchor: None, tag: None, comments: Comments::default() }
     }
 }

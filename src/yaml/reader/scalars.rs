@@ -22,7 +22,7 @@ impl Scanner<'_> {
     }
 
     pub(super) fn fetch_block_scalar(&mut self, style: ScalarStyle) -> Result<(), YamlError> {
-        self.remove_simple_key()?;
+        self.keys.give_up()?;
         self.simple_key_allowed = true;
         let token = self.scan_block_scalar(style)?;
         self.push(token);

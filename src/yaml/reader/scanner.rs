@@ -1,7 +1,7 @@
 //! Text to tokens: indentation, simple keys, indicators.
 //!
-//! A port in spirit of the libyaml scanner that yaml.v3 builds on, since what yaml.v3 accepts, how it folds text and to
-//! what it ties a comment decide the MAC and the bytes of a decrypted file. A grammar by the book would differ.
+//! Follows the libyaml scanner that yaml.v3 builds on, since what yaml.v3 accepts, how it folds text and to what it ties a
+//! comment decide the MAC and the bytes of a decrypted file. A grammar by the book would differ.
 //!
 //! Source: go.yaml.in/yaml/v3 v3.0.4, `scannerc.go`.
 
@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use super::YamlError;
 use super::comments::{CommentKind, PendingComment};
+use super::keys::SimpleKeys;
 use super::source::{Mark, Source};
 use crate::yaml::ScalarStyle;
 
@@ -65,19 +66,6 @@ pub(super) struct TokenHead {
     pub end: Mark,
 }
 
-/// A token that may turn out to be a key, once a `:` follows.
-#[derive(Clone, Copy, Default)]
-struct SimpleKey {
-    is_possible: bool,
-    /// Nothing but a key can stand here.
-    is_required: bool,
-    token_number: usize,
-    mark: Mark,
-}
-
-/// Furthest a `:` may stand behind the beginning of its key, in characters (YAML 1.2, 7.4).
-const SIMPLE_KEY_CHARS: i32 = 1024;
-
 /// The scanner. The parser above takes tokens from the front of the queue.
 pub(super) struct Scanner<'a> {
     pub source: Source<'a>,
@@ -95,11 +83,7 @@ pub(super) struct Scanner<'a> {
     is_stream_started: bool,
     /// Columns of the block collections around the innermost.
     indents: Vec<i32>,
-    /// The last possible key, for each flow level.
-    simple_keys: Vec<SimpleKey>,
-    /// Token number and level of keys, ascending. As in yaml.v3, a key that has become impossible stays until its token
-    /// is taken: how far the scanner looks ahead depends on it, and on that the kind of a comment.
-    key_levels: VecDeque<(usize, usize)>,
+    pub keys: SimpleKeys,
 }
 
 impl<'a> Scanner<'a> {
@@ -115,8 +99,7 @@ impl<'a> Scanner<'a> {
             is_front_ready: false,
             is_stream_started: false,
             indents: Vec::new(),
-            simple_keys: vec![SimpleKey::default()],
-            key_levels: VecDeque::new(),
+            keys: SimpleKeys::new(),
         }
     }
 
@@ -156,37 +139,13 @@ impl<'a> Scanner<'a> {
     /// Reads until the front token is certain, and three tokens ahead: comments need to see what follows them.
     fn fetch_more_tokens(&mut self) -> Result<(), YamlError> {
         loop {
-            if self.tokens.len() > 2 && !self.front_may_become_key()? {
+            if self.tokens.len() > 2 && !self.keys.may_begin_at(self.tokens_taken, self.source.mark)? {
                 break;
             }
             self.fetch_next_token()?;
         }
         self.is_front_ready = true;
         Ok(())
-    }
-
-    fn front_may_become_key(&mut self) -> Result<bool, YamlError> {
-        while self.key_levels.front().is_some_and(|(number, _)| *number < self.tokens_taken) {
-            self.key_levels.pop_front();
-        }
-        match self.key_levels.front() {
-            Some((number, level)) if *number == self.tokens_taken => self.is_key_valid(*level),
-            _ => Ok(false),
-        }
-    }
-
-    /// Whether the possible key of a flow level still can be one: it must lie on this line, and not too far back.
-    fn is_key_valid(&mut self, level: usize) -> Result<bool, YamlError> {
-        let here = self.source.mark;
-        let Some(key) = self.simple_keys.get_mut(level).filter(|key| key.is_possible) else { return Ok(false) };
-        if key.mark.line < here.line || key.mark.column.saturating_add(SIMPLE_KEY_CHARS) < here.column {
-            if key.is_required {
-                return Err(key.mark.error(NO_COLON));
-            }
-            key.is_possible = false;
-            return Ok(false);
-        }
-        Ok(true)
     }
 
     fn fetch_next_token(&mut self) -> Result<(), YamlError> {
@@ -344,52 +303,19 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Notes that the token to come may be a key.
+    /// Notes that the token to come may be a key, which it must be at the indentation of a block.
     pub(super) fn save_simple_key(&mut self) -> Result<(), YamlError> {
         if !self.simple_key_allowed {
             return Ok(());
         }
-        self.remove_simple_key()?;
-        let key = SimpleKey {
-            is_possible: true,
-            is_required: self.flow_level == 0 && self.indent == self.source.mark.column,
-            token_number: self.next_token_number(),
-            mark: self.source.mark,
-        };
-        let level = self.simple_keys.len().saturating_sub(1);
-        if let Some(last) = self.simple_keys.last_mut() {
-            *last = key;
-        }
-        self.forget_key(key.token_number);
-        self.key_levels.push_back((key.token_number, level));
-        Ok(())
-    }
-
-    /// Gives up the possible key of this flow level.
-    pub(super) fn remove_simple_key(&mut self) -> Result<(), YamlError> {
-        let Some(key) = self.simple_keys.last_mut().filter(|key| key.is_possible) else { return Ok(()) };
-        if key.is_required {
-            return Err(key.mark.error(NO_COLON));
-        }
-        key.is_possible = false;
-        let number = key.token_number;
-        self.forget_key(number);
-        Ok(())
-    }
-
-    fn forget_key(&mut self, token_number: usize) {
-        // Keys are given up innermost first, so that it is near the back.
-        if let Some(place) = self.key_levels.iter().rposition(|(number, _)| *number <= token_number)
-            && self.key_levels.get(place).is_some_and(|(number, _)| *number == token_number)
-        {
-            self.key_levels.remove(place);
-        }
+        let is_required = self.flow_level == 0 && self.indent == self.source.mark.column;
+        self.keys.save(is_required, self.next_token_number(), self.source.mark)
     }
 
     /// Ends all blocks, and any key that was begun.
     fn end_blocks(&mut self) -> Result<(), YamlError> {
         self.unroll_indent(-1, self.source.mark);
-        self.remove_simple_key()?;
+        self.keys.give_up()?;
         self.simple_key_allowed = false;
         Ok(())
     }
@@ -429,11 +355,7 @@ impl<'a> Scanner<'a> {
 
     fn fetch_flow_start(&mut self, typ: TokenType) -> Result<(), YamlError> {
         self.save_simple_key()?;
-        self.simple_keys.push(SimpleKey {
-            token_number: self.next_token_number(),
-            mark: self.source.mark,
-            ..SimpleKey::default()
-        });
+        self.keys.enter_flow(self.next_token_number());
         self.flow_level += 1;
         self.simple_key_allowed = true;
         self.fetch_indicator(typ);
@@ -441,12 +363,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn fetch_flow_end(&mut self, typ: TokenType) -> Result<(), YamlError> {
-        self.remove_simple_key()?;
+        self.keys.give_up()?;
         if self.flow_level > 0 {
             self.flow_level -= 1;
-            if let Some(key) = self.simple_keys.pop() {
-                self.forget_key(key.token_number);
-            }
+            self.keys.leave_flow();
         }
         self.simple_key_allowed = false;
         self.fetch_indicator(typ);
@@ -454,7 +374,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn fetch_flow_entry(&mut self) -> Result<(), YamlError> {
-        self.remove_simple_key()?;
+        self.keys.give_up()?;
         self.simple_key_allowed = true;
         self.fetch_indicator(TokenType::FlowEntry);
         Ok(())
@@ -468,7 +388,7 @@ impl<'a> Scanner<'a> {
             }
             self.roll_indent_here(TokenType::BlockSequenceStart);
         }
-        self.remove_simple_key()?;
+        self.keys.give_up()?;
         self.simple_key_allowed = true;
         self.fetch_indicator(TokenType::BlockEntry);
         Ok(())
@@ -481,22 +401,16 @@ impl<'a> Scanner<'a> {
             }
             self.roll_indent_here(TokenType::BlockMappingStart);
         }
-        self.remove_simple_key()?;
+        self.keys.give_up()?;
         self.simple_key_allowed = self.flow_level == 0;
         self.fetch_indicator(TokenType::Key);
         Ok(())
     }
 
     fn fetch_value(&mut self) -> Result<(), YamlError> {
-        let level = self.simple_keys.len().saturating_sub(1);
-        let key = if self.is_key_valid(level)? { self.simple_keys.last().copied() } else { None };
-        if let Some(key) = key {
-            self.insert_token(key.token_number, TokenType::Key, key.mark);
-            self.roll_indent(key.mark.column, key.token_number, TokenType::BlockMappingStart, key.mark);
-            if let Some(last) = self.simple_keys.last_mut() {
-                last.is_possible = false;
-            }
-            self.forget_key(key.token_number);
+        if let Some((number, mark)) = self.keys.take(self.source.mark)? {
+            self.insert_token(number, TokenType::Key, mark);
+            self.roll_indent(mark.column, number, TokenType::BlockMappingStart, mark);
             self.simple_key_allowed = false;
         } else {
             // The key began with `?`, or is empty.
@@ -518,5 +432,4 @@ impl<'a> Scanner<'a> {
     }
 }
 
-const NO_COLON: &str = "a key without its ':'";
 const NO_TOKEN: &str = "a character that can begin no token";
