@@ -83,15 +83,6 @@ impl Oracle {
         opened.is_ok() && opened == self.ask("tree", format, text, &Options::default())
     }
 
-    /// Whether two texts say the same, but for empty strings.
-    pub fn differ_by_empty_strings(&mut self, format: Format, one: &[u8], other: &[u8]) -> bool {
-        let [one, other] = [one, other].map(|text| {
-            let tree = self.ask("tree", format, text, &Options::default()).ok()?;
-            Some(String::from_utf8_lossy(&tree).replace("string \"\",", ""))
-        });
-        one.is_some() && one == other
-    }
-
     /// The version of the sops that answers.
     pub fn version(&mut self) -> String {
         let answer = self.ask("version", Format::Binary, &[], &Options::default()).expect("a version");
