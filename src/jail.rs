@@ -31,6 +31,9 @@ use crate::text::Printable;
 
 pub use error::{JailError, Reason};
 
+/// Names the root, for whoever sets the environment.
+const VARIABLE: &str = "UNSOPS_ROOT";
+
 /// The directory beneath which sources may be opened.
 pub struct Root {
     dir: Dir,
@@ -51,19 +54,29 @@ impl Root {
     /// The working directory was deleted or cannot be read, the root cannot be opened, or the root that was found
     /// is `/`, which bounds nothing and therefore has to be asked for.
     pub fn discover(environment: &Environment) -> Result<Self, JailError> {
-        if let Some(root) = environment.var_os("UNSOPS_ROOT") {
+        match environment.current_dir() {
+            // Linux reports a directory out of reach as `(unreachable)/…`.
+            Some(dir) if dir.is_absolute() => Self::discover_from(environment, dir),
+            _ if environment.var_os(VARIABLE).is_some() => Self::discover_from(environment, Path::new("/")),
+            _ => Err(JailError::new(Printable::from("."), Reason::NoCurrentDir)),
+        }
+    }
+
+    /// Opens the root as [`Root::discover`] does, from an absolute directory that the operator names instead of the
+    /// working directory.
+    ///
+    /// # Errors
+    /// As for [`Root::discover`].
+    pub fn discover_from(environment: &Environment, dir: &Path) -> Result<Self, JailError> {
+        if let Some(root) = environment.var_os(VARIABLE) {
             let root = Path::new(root);
             return if root.is_absolute() {
                 Self::with(root)
             } else {
-                Err(JailError::new(Printable::from("UNSOPS_ROOT"), Reason::RootNotAbsolute))
+                Err(JailError::new(Printable::from(VARIABLE), Reason::RootNotAbsolute))
             };
         }
-        let current_dir = environment
-            .current_dir()
-            .filter(|dir| dir.is_absolute()) // Linux reports a directory out of reach as `(unreachable)/…`
-            .ok_or_else(|| JailError::new(Printable::from("."), Reason::NoCurrentDir))?;
-        let root = place::enclosing_root(current_dir);
+        let root = place::enclosing_root(dir);
         if root.parent().is_none() {
             return Err(JailError::new(Printable::from("/"), Reason::RootIsEverything));
         }

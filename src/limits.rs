@@ -49,8 +49,9 @@ pub const METADATA_ENTRIES: usize = 20_000;
 /// (post-quantum); the `age` crate's header parser is quadratic.
 pub const AGE_KEY_BYTES: usize = 16 << 10;
 
-/// Most stanzas of one wrapped key of the age kind. sops writes one; each costs a key operation per identity.
-pub const AGE_STANZAS: usize = 16;
+/// Most stanzas of one wrapped key of the age kind. sops writes one; each costs a key operation (50 µs) per identity,
+/// and a file may hold [`MASTER_KEYS`] of them.
+pub const AGE_STANZAS: usize = 8;
 
 /// Largest scrypt work factor (log2 N) of an identity file, as in age: 22 takes 4 GiB for a moment.
 pub const SCRYPT_WORK_FACTOR: u8 = 22;

@@ -1,6 +1,6 @@
 //! Many sources, several at a time, every failure collected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use std::thread;
 
 use super::records;
 use crate::environment::Environment;
-use crate::error::{Error, Failure, Record};
+use crate::error::{Failure, Record};
 use crate::jail::{Reason, Root};
 use crate::limits;
 use crate::path::SourcePath;
@@ -18,92 +18,98 @@ use crate::sops::{self, Cleartext, Format, KeyService};
 /// Decrypted sources by path.
 pub type Opened = BTreeMap<SourcePath, Cleartext>;
 
-/// Where the bytes of sources come from.
-pub struct Sources<'a> {
-    /// Directories that relative paths start from, in order of trying; all beneath `root`.
-    pub bases: &'a [&'a Path],
-    /// What bounds them.
-    pub root: &'a Root,
-    /// Files that the host passed along (kpt), by path.
-    pub in_band: BTreeMap<SourcePath, Vec<u8>>,
-}
-
-/// Decrypts each source once.
-///
-/// # Errors
-/// A record for every source that fails, in the order given.
-pub fn decrypt_all(
-    wanted: &[&SourcePath],
-    sources: &Sources<'_>,
-    keys: &dyn KeyService,
+/// What decrypts the sources of a run, and what they have used up of its bounds.
+pub struct Decryptor<'a> {
+    root: &'a Root,
+    keys: &'a dyn KeyService,
     concurrency: NonZero<usize>,
-) -> Result<Opened, Error> {
-    let mut unique: Vec<&SourcePath> = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
-    unique.extend(wanted.iter().copied().filter(|source| seen.insert(*source)));
-    if unique.len() > limits::SOURCES {
-        let message = format!("{} sources in one run; at most {} are decrypted", unique.len(), limits::SOURCES);
-        return Err(Record::new(Failure::Generator, message).hint("split the generator").into());
-    }
-
-    let next = AtomicUsize::new(0);
-    let bytes_read = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, Result<Cleartext, Record>)>> = Mutex::new(Vec::with_capacity(unique.len()));
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(source) = unique.get(index) else { return };
-            let result = decrypt_one(source, sources, keys, &bytes_read);
-            results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, result));
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..concurrency.get().min(unique.len()) {
-            // Where no further thread can be had, those that run do the work.
-            _ = thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
-
-    let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    results.sort_by_key(|(index, _)| *index);
-    let mut opened = Opened::new();
-    let mut failed = Vec::new();
-    for (index, result) in results {
-        match (result, unique.get(index)) {
-            (Ok(cleartext), Some(source)) => _ = opened.insert((*source).clone(), cleartext),
-            (Err(record), _) => failed.push(record),
-            (Ok(_), None) => {}
-        }
-    }
-    match Error::collect(failed) {
-        None => Ok(opened),
-        Some(error) => Err(error),
-    }
+    bytes_read: AtomicUsize,
+    sources_read: AtomicUsize,
 }
 
-fn decrypt_one(
-    source: &SourcePath,
-    sources: &Sources<'_>,
-    keys: &dyn KeyService,
-    bytes_read: &AtomicUsize,
-) -> Result<Cleartext, Record> {
-    let file = sources.read(source)?;
-    let total = bytes_read.fetch_add(file.len(), Ordering::Relaxed).saturating_add(file.len());
-    if total > limits::DECRYPTED_BYTES {
-        let message = format!("the sources of this run are larger than {} MiB together", limits::DECRYPTED_BYTES >> 20);
-        return Err(Record::new(Failure::File, message).about(source.printable()).hint("split the generator"));
-    }
-    sops::decrypt(&file, Format::from_path(source.as_str()), keys).map_err(|error| records::of_source(source, error))
+/// Where the bytes of a generator's sources come from.
+pub struct Places<'a> {
+    /// Directories that relative paths start from, in order of trying; beneath the root.
+    pub bases: &'a [&'a Path],
+    /// Files that the host passed along (kpt), by path.
+    pub in_band: &'a (dyn Fn(&SourcePath) -> Option<Vec<u8>> + Sync),
 }
 
-impl Sources<'_> {
-    fn read(&self, source: &SourcePath) -> Result<Vec<u8>, Record> {
-        if let Some(bytes) = self.in_band.get(source) {
-            return Ok(bytes.clone());
+impl<'a> Decryptor<'a> {
+    /// A decryptor beneath a root.
+    ///
+    /// # Errors
+    /// `KSOPS_CONCURRENCY_LIMIT` is not a positive number; KSOPS refuses it, too.
+    pub fn new(root: &'a Root, keys: &'a dyn KeyService, env: &Environment) -> Result<Self, Record> {
+        let concurrency = match env.non_empty("KSOPS_CONCURRENCY_LIMIT") {
+            None => thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            Some(limit) => limit.parse().map_err(|_| {
+                Record::new(Failure::Usage, "KSOPS_CONCURRENCY_LIMIT is not a positive number")
+                    .hint("unset KSOPS_CONCURRENCY_LIMIT, or set it to the number of files to decrypt at a time")
+            })?,
+        };
+        Ok(Self { root, keys, concurrency, bytes_read: AtomicUsize::new(0), sources_read: AtomicUsize::new(0) })
+    }
+
+    /// Decrypts each source once.
+    ///
+    /// # Errors
+    /// A record for every source that fails, in the order given.
+    pub fn open_all(&self, wanted: &[&SourcePath], places: &Places<'_>) -> Result<Opened, Vec<Record>> {
+        let mut seen = BTreeSet::new();
+        let unique: Vec<&SourcePath> = wanted.iter().copied().filter(|source| seen.insert(*source)).collect();
+        let total = self.sources_read.fetch_add(unique.len(), Ordering::Relaxed).saturating_add(unique.len());
+        if total > limits::SOURCES {
+            let message = format!("more than {} sources in one run", limits::SOURCES);
+            return Err(vec![Record::new(Failure::Generator, message).hint("split the generator")]);
+        }
+
+        let next = AtomicUsize::new(0);
+        let results = Mutex::new(Vec::with_capacity(unique.len()));
+        let work = || {
+            while let Some((index, source)) = take(&next, &unique) {
+                let result = self.open(source, places);
+                results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..self.concurrency.get().min(unique.len()) {
+                // Where no further thread can be had, those that run do the work.
+                _ = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+
+        let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        results.sort_by_key(|(index, ..)| *index);
+        let mut opened = Opened::new();
+        let mut failed = Vec::new();
+        for (_, source, result) in results {
+            match result {
+                Ok(cleartext) => _ = opened.insert(source.clone(), cleartext),
+                Err(record) => failed.push(record),
+            }
+        }
+        if failed.is_empty() { Ok(opened) } else { Err(failed) }
+    }
+
+    fn open(&self, source: &SourcePath, places: &Places<'_>) -> Result<Cleartext, Record> {
+        let file = self.read(source, places)?;
+        let total = self.bytes_read.fetch_add(file.len(), Ordering::Relaxed).saturating_add(file.len());
+        if total > limits::DECRYPTED_BYTES {
+            let message = format!("the sources of this run have more than {} MiB", limits::DECRYPTED_BYTES >> 20);
+            return Err(Record::new(Failure::File, message).about(source.printable()).hint("split the generator"));
+        }
+        let format = Format::from_path(source.as_str());
+        sops::decrypt(&file, format, self.keys).map_err(|error| records::of_source(source, error))
+    }
+
+    fn read(&self, source: &SourcePath, places: &Places<'_>) -> Result<Vec<u8>, Record> {
+        if let Some(bytes) = (places.in_band)(source) {
+            return Ok(bytes);
         }
         let mut first_error = None;
-        for base in self.bases {
+        for base in places.bases {
             match self.root.read(base, source, limits::FILE_BYTES) {
                 Ok(bytes) => return Ok(bytes.into_vec()),
                 Err(error) if error.reason == Reason::Missing => _ = first_error.get_or_insert(error),
@@ -117,16 +123,8 @@ impl Sources<'_> {
     }
 }
 
-/// How many sources are decrypted at a time: `KSOPS_CONCURRENCY_LIMIT`, else one per processor.
-///
-/// # Errors
-/// A value that is not a positive number, as KSOPS refuses it.
-pub fn concurrency(env: &Environment) -> Result<NonZero<usize>, Record> {
-    match env.non_empty("KSOPS_CONCURRENCY_LIMIT") {
-        None => Ok(thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)),
-        Some(limit) => limit.parse().map_err(|_| {
-            Record::new(Failure::Usage, "KSOPS_CONCURRENCY_LIMIT is not a positive number")
-                .hint("unset KSOPS_CONCURRENCY_LIMIT, or set it to the number of files to decrypt at a time")
-        }),
-    }
+/// The next source that nobody has taken.
+fn take<'a>(next: &AtomicUsize, sources: &[&'a SourcePath]) -> Option<(usize, &'a SourcePath)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    sources.get(index).map(|source| (index, *source))
 }

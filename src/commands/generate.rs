@@ -1,90 +1,163 @@
 //! The plugin path: a generator manifest in, Kubernetes manifests out.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::decrypt::{self, Sources};
+use super::decrypt::{Decryptor, Opened, Places};
 use super::records;
 use crate::cli::Invocation;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
-use crate::generator::{self, Generator, Piece};
+use crate::generator::{self, Generator, HostAnnotations, Piece, Resource};
+use crate::host::{AnnotationPolicy, Config, HostError, Input, Legacy, ResourceList};
 use crate::jail::{self, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::limits;
 use crate::process::{self, Output};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretBytes};
 use crate::text::Printable;
-use crate::yaml;
 
 /// Decrypts what the call's generators name and gives the complete answer.
 ///
 /// # Errors
 /// Everything that failed; then there is no answer at all.
 pub fn generate(invocation: Invocation, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
-    let (bytes, folder) = read(invocation, env, deadline)?;
-    let generators = generators(&bytes)?;
+    let call = Call::read(invocation, env, deadline)?;
+    let generators = collect(call.configs().iter().map(parse))?;
     let root = Root::discover(env).map_err(records::of_file)?;
-    let bases: Vec<&Path> = env.current_dir().into_iter().chain(folder.as_deref()).collect();
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-    let wanted: Vec<_> = generators.iter().flat_map(Generator::sources).collect();
-    let sources = Sources { bases: &bases, root: &root, in_band: BTreeMap::new() };
-    let opened = decrypt::decrypt_all(&wanted, &sources, &keyring, decrypt::concurrency(env)?)?;
-    let pieces = render(&generators, &opened)?;
-    Ok(Output::new(Secret::new(generator::join(&pieces).into_exposed().into_bytes())))
+    let decryptor = Decryptor::new(&root, &keyring, env)?;
+    let opened = collect(
+        call.configs().iter().zip(&generators).map(|(config, generator)| call.open(config, generator, &decryptor, env)),
+    )?;
+    let pieces: Vec<Piece> =
+        collect(generators.iter().zip(&opened).map(|(generator, opened)| render(generator, opened)))?
+            .into_iter()
+            .flatten()
+            .collect();
+    let unique = generator::check_unique(&pieces);
+    collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
+    Ok(Output::new(call.respond(&pieces)))
 }
 
-fn read(invocation: Invocation, env: &Environment, deadline: Deadline) -> Result<(Vec<u8>, Option<PathBuf>), Error> {
-    match invocation {
-        Invocation::Legacy(config) => {
-            Ok((jail::read_argument(&config, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec(), None))
+/// What the host or person handed over.
+enum Call {
+    /// A manifest on the command line or on stdin, and the folder it lies in.
+    Manifests(Vec<Config>, Option<PathBuf>),
+    Legacy(Legacy),
+    ResourceList(ResourceList),
+}
+
+impl Call {
+    fn read(invocation: Invocation, env: &Environment, deadline: Deadline) -> Result<Self, Error> {
+        let read = |path: &Path| jail::read_argument(path, limits::STDIN_BYTES).map_err(records::of_file);
+        let stdin = || process::read_stdin(limits::STDIN_BYTES, deadline);
+        match invocation {
+            Invocation::Legacy(config) => Legacy::read(read(&config)?.as_slice(), stdin()?).map(Self::Legacy),
+            Invocation::LegacyVariable => {
+                let config = env.var("KUSTOMIZE_PLUGIN_CONFIG_STRING").unwrap_or_default();
+                Legacy::read(config.as_bytes(), stdin()?).map(Self::Legacy)
+            }
+            Invocation::Manifest(path) => {
+                let folder =
+                    env.current_dir().map(|dir| dir.join(&path)).and_then(|path| Some(path.parent()?.to_owned()));
+                Config::read(read(&path)?.as_slice()).map(|configs| Self::Manifests(configs, folder))
+            }
+            Invocation::Stdin | Invocation::Print(_) => {
+                Input::read(stdin()?, &Generator::is_known).map(|input| match input {
+                    Input::Manifests(configs) => Self::Manifests(configs, None),
+                    Input::ResourceList(list) => Self::ResourceList(list),
+                })
+            }
         }
-        Invocation::LegacyVariable => {
-            Ok((env.var("KUSTOMIZE_PLUGIN_CONFIG_STRING").unwrap_or_default().as_bytes().to_vec(), None))
+        .map_err(|error: HostError| records::of_host(&error).into())
+    }
+
+    fn configs(&self) -> &[Config] {
+        match self {
+            Self::Legacy(legacy) => std::slice::from_ref(legacy.config()),
+            Self::Manifests(configs, _) => configs,
+            Self::ResourceList(list) => list.configs(),
         }
-        Invocation::Manifest(path) => {
-            let bytes = jail::read_argument(&path, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec();
-            let folder =
-                env.current_dir().map(|dir| dir.join(&path)).and_then(|path| path.parent().map(Path::to_owned));
-            Ok((bytes, folder))
+    }
+
+    /// Decrypts the sources of one generator.
+    fn open(
+        &self,
+        config: &Config,
+        generator: &Generator,
+        decryptor: &Decryptor<'_>,
+        env: &Environment,
+    ) -> Result<Opened, Vec<Record>> {
+        let mut bases: Vec<&Path> = env.current_dir().map(|dir| config.base_dir(dir)).into_iter().collect();
+        if let Self::Manifests(_, Some(folder)) = self {
+            bases.push(folder);
         }
-        Invocation::Stdin | Invocation::Print(_) => Ok((process::read_stdin(limits::STDIN_BYTES, deadline)?, None)),
+        let in_band = |source: &_| match self {
+            Self::ResourceList(list) => list.in_band(config, source),
+            _ => None,
+        };
+        decryptor.open_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band })
+    }
+
+    /// The answer, in the caller's form.
+    fn respond(&self, pieces: &[Piece]) -> SecretBytes {
+        let policy = match self {
+            Self::Legacy(legacy) => legacy.annotation_policy(),
+            Self::Manifests(..) => AnnotationPolicy::Keep,
+            Self::ResourceList(list) => list.annotation_policy(),
+        };
+        match self {
+            Self::Legacy(legacy) if legacy.is_transformer() => legacy.respond(&borrow(&texts(pieces, policy))),
+            // A generator's text goes out as it is, comments and all: what KSOPS prints.
+            Self::Legacy(_) | Self::Manifests(..) => Secret::new(generator::join(pieces).into_exposed().into_bytes()),
+            Self::ResourceList(list) => list.respond(&borrow(&texts(pieces, policy)), &[]),
+        }
     }
 }
 
-fn generators(bytes: &[u8]) -> Result<Vec<Generator>, Error> {
-    let documents = yaml::parse(bytes).map_err(|e| Record::new(Failure::Generator, e.to_string()))?;
-    let mut generators = Vec::new();
-    let mut failed = Vec::new();
-    for document in documents.iter() {
-        match Generator::parse(&document.root, true) {
-            Ok(generator) => generators.push(generator),
-            Err(errors) => failed.extend(errors.iter().map(|e| records::of_generator(&Printable::new("generator"), e))),
+fn parse(config: &Config) -> Result<Generator, Vec<Record>> {
+    let manifest = config.manifest();
+    Generator::parse(manifest, config.is_handed_over())
+        .map_err(|errors| of_generator(&generator::display_name(manifest), &errors))
+}
+
+fn render(generator: &Generator, opened: &Opened) -> Result<Vec<Piece>, Vec<Record>> {
+    let open = |source: &_| opened.get(source).expect("every source was opened, or `collect` has failed");
+    generator.render(&open).map_err(|errors| of_generator(generator.name(), &errors))
+}
+
+fn of_generator(name: &Printable, errors: &[generator::GeneratorError]) -> Vec<Record> {
+    errors.iter().map(|error| records::of_generator(name, error)).collect()
+}
+
+/// All results, or all failures.
+fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Record>>>) -> Result<Vec<T>, Error> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => done.push(value),
+            Err(records) => failed.extend(records),
         }
     }
     match Error::collect(failed) {
         Some(error) => Err(error),
-        None => Ok(generators),
+        None => Ok(done),
     }
 }
 
-fn render(generators: &[Generator], opened: &decrypt::Opened) -> Result<Vec<Piece>, Error> {
-    let mut pieces = Vec::new();
-    let mut failed = Vec::new();
-    for generator in generators {
-        let open = |source: &_| opened.get(source).expect("decrypt_all opened every source or failed");
-        match generator.render(&open) {
-            Ok(made) => pieces.extend(made),
-            Err(errors) => failed.extend(errors.iter().map(|e| records::of_generator(generator.name(), e))),
-        }
-    }
-    if let Err(errors) = generator::check_unique(&pieces) {
-        failed.extend(errors.iter().map(|e| records::of_generator(&Printable::new("generators"), e)));
-    }
-    match Error::collect(failed) {
-        Some(error) => Err(error),
-        None => Ok(pieces),
-    }
+/// One document per object, with kustomize's annotations as the host wants them.
+fn texts(pieces: &[Piece], policy: AnnotationPolicy) -> Vec<Secret<String>> {
+    let annotations = match policy {
+        AnnotationPolicy::Drop => HostAnnotations::Drop,
+        AnnotationPolicy::Keep => HostAnnotations::Keep,
+        AnnotationPolicy::Translate => HostAnnotations::Translate,
+    };
+    let resources = pieces.iter().flat_map(|piece| &piece.resources);
+    resources.map(|resource: &Resource| resource.text(annotations)).collect()
+}
+
+fn borrow(texts: &[Secret<String>]) -> Vec<&str> {
+    texts.iter().map(|text| text.expose().as_str()).collect()
 }

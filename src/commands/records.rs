@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, Record};
 use crate::generator::{Fault, GeneratorError};
+use crate::host::HostError;
 use crate::jail::{JailError, Reason};
 use crate::path::SourcePath;
 use crate::sops::data_key::{Refusal, RefusedKey};
@@ -71,6 +72,16 @@ pub fn of_generator(generator: &Printable, error: &GeneratorError) -> Record {
     let record = Record::new(class, error.to_string()).about(generator.clone());
     match &error.hint {
         Some(hint) => record.hint(hint.as_str()),
+        None => record,
+    }
+}
+
+/// Something wrong with what the host sent.
+pub fn of_host(error: &HostError) -> Record {
+    let class = if matches!(error, HostError::Empty) { Failure::Usage } else { Failure::Generator };
+    let record = Record::new(class, error.to_string());
+    match error.hint() {
+        Some(hint) => record.hint(hint),
         None => record,
     }
 }

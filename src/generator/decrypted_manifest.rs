@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::error::{GeneratorError, Sentence};
+use super::error::{Fault, GeneratorError, Sentence};
 use super::fields::{is_merge, is_null};
 use super::metadata::{BEHAVIOR, Behavior, LOCAL_CONFIG, NEEDS_HASH, check_for_kustomize};
 use super::piece::{Piece, Resource, ResourceId};
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::sops::store::Format;
 use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::writer::carries;
-use crate::yaml::{self, Document, Kind, Node, Position, YamlError};
+use crate::yaml::{self, Document, Kind, Node, Position, ScalarStyle, YamlError};
 
 /// Checks a decrypted manifest and takes it apart.
 ///
@@ -37,9 +37,7 @@ pub(super) fn read(opened: Opened<'_>, origin: &Sentence) -> Result<Piece, Vec<G
     }
     let Reader { mut errors, resources, .. } = reader;
     if resources.is_empty() && errors.is_empty() {
-        let mut error = opened.error("the decrypted file holds no Kubernetes object");
-        error.fault = super::error::Fault::Manifest;
-        errors.push(error);
+        errors.push(opened.error("the decrypted file holds no Kubernetes object").fault(Fault::Manifest));
     }
     if !errors.is_empty() {
         return Err(errors);
@@ -91,11 +89,14 @@ impl<'a> Reader<'a> {
     }
 
     /// kustomize splits the text at lines that begin with `---`, and refuses (and prints) one with content behind it.
+    /// It knows no directives.
     fn separators(&mut self, text: &str) {
-        for (number, line) in (1u32..).zip(text.lines()).skip(1) {
+        for (number, line) in (1u32..).zip(text.lines()) {
             let content = line.strip_prefix("---").map(str::trim_start).unwrap_or_default();
             if !content.is_empty() && !content.starts_with('#') {
                 self.error(Position { line: number, column: 1 }, "only a comment may stand behind '---'");
+            } else if line.starts_with('%') {
+                self.error(Position { line: number, column: 1 }, "a YAML directive, which kustomize refuses");
             }
         }
     }
@@ -105,7 +106,7 @@ impl<'a> Reader<'a> {
         let mut root = document.root;
         if !is_empty(&root) {
             self.check(&root);
-            self.expand_merges(&mut root);
+            self.simplify(&mut root);
             self.object(root);
         }
     }
@@ -129,10 +130,7 @@ impl<'a> Reader<'a> {
             self.items(items);
             return;
         }
-        let metadata = match field(pairs, "metadata").map(|metadata| &metadata.kind) {
-            Some(Kind::Mapping(metadata, _)) => metadata.as_slice(),
-            _ => &[],
-        };
+        let metadata = self.mapping(pairs, "metadata");
         let api_version = text(pairs, "apiVersion");
         let id = ResourceId { api_version, kind, namespace: text(metadata, "namespace"), name: text(metadata, "name") };
         let missing = [
@@ -162,10 +160,7 @@ impl<'a> Reader<'a> {
 
     fn annotations(&mut self, metadata: &[(Node, Node)]) -> (bool, Option<Behavior>) {
         let (mut needs_hash, mut behavior) = (false, None);
-        let annotations = match field(metadata, "annotations").map(|annotations| &annotations.kind) {
-            Some(Kind::Mapping(annotations, _)) => annotations.as_slice(),
-            _ => &[],
-        };
+        let annotations = self.mapping(metadata, "annotations");
         for name in [BEHAVIOR, LOCAL_CONFIG, NEEDS_HASH] {
             let Some(value) = field(annotations, name) else { continue };
             // Quoted or not: kustomize takes the text of either.
@@ -186,14 +181,36 @@ impl<'a> Reader<'a> {
         (needs_hash, behavior)
     }
 
-    /// Puts in what `<<` merges, as kustomize does (sops prints such a key as `!!merge <<`).
-    fn expand_merges(&mut self, node: &mut Node) {
+    /// A field that must be a mapping where it is there: kustomize prints any other one in its error.
+    fn mapping<'p>(&mut self, pairs: &'p [(Node, Node)], name: &'static str) -> &'p [(Node, Node)] {
+        match field(pairs, name) {
+            Some(Node { kind: Kind::Mapping(pairs, _), .. }) => return pairs,
+            Some(other) if !is_null(other) => {
+                self.error(other.position, Sentence::new(name).words(" must be a mapping"));
+            }
+            Some(_) | None => {}
+        }
+        &[]
+    }
+
+    /// Puts what it stands for in the place of what only YAML has: merge keys (sops prints them as `!!merge <<`) and
+    /// `!!binary`.
+    fn simplify(&mut self, node: &mut Node) {
+        if node.tag.as_deref() == Some("!!binary")
+            && let Some(text) = string(node)
+        {
+            node.kind = Kind::Scalar(text, ScalarStyle::DoubleQuoted);
+            node.tag = None;
+        }
         let pairs = match &mut node.kind {
             Kind::Mapping(pairs, _) => pairs,
-            Kind::Sequence(elements, _) => return elements.iter_mut().for_each(|element| self.expand_merges(element)),
+            Kind::Sequence(elements, _) => return elements.iter_mut().for_each(|element| self.simplify(element)),
             Kind::Scalar(..) => return,
         };
-        pairs.iter_mut().for_each(|(_, value)| self.expand_merges(value));
+        pairs.iter_mut().for_each(|(key, value)| {
+            self.simplify(key);
+            self.simplify(value);
+        });
         let (merges, mut kept): (Vec<_>, Vec<_>) =
             std::mem::take(pairs).into_iter().partition(|(key, _)| is_merge(key));
         let mut names: BTreeSet<String> =
@@ -220,11 +237,11 @@ impl<'a> Reader<'a> {
                 let mut keys = BTreeSet::new();
                 for (key, value) in pairs {
                     match &key.kind {
-                        Kind::Scalar(name, _) if is_merge(key) || is_string(key) => {
+                        Kind::Scalar(name, _) if is_merge(key) || string(key).is_some() => {
                             if !keys.insert(name) {
                                 self.error(key.position, "the key is there twice");
                             }
-                            self.check_text(key, name);
+                            self.check_scalar(key);
                         }
                         _ => {
                             let hint = "put the key in quotes; kustomize would print the whole object in its error";
@@ -235,15 +252,23 @@ impl<'a> Reader<'a> {
                 }
             }
             Kind::Sequence(elements, _) => elements.iter().for_each(|element| self.check(element)),
-            Kind::Scalar(text, _) => self.check_text(node, text),
+            Kind::Scalar(..) => self.check_scalar(node),
         }
     }
 
-    fn check_text(&mut self, node: &Node, text: &str) {
-        if text.starts_with("ENC[AES256_GCM,data:") {
+    fn check_scalar(&mut self, node: &Node) {
+        let text = match resolve(node) {
+            Ok(Resolved::Str(bytes)) => String::from_utf8(bytes).ok(),
+            Ok(Resolved::Float(float)) if !float.is_finite() => {
+                return self.error(node.position, "a number that JSON, and with it Kubernetes, does not know");
+            }
+            Ok(_) => return,
+            Err(rule) => return self.error(node.position, rule),
+        };
+        if text.as_deref().is_some_and(|text| text.starts_with("ENC[AES256_GCM,data:")) {
             self.error(node.position, "a value is still encrypted");
         }
-        if !carries(text) {
+        if !text.as_deref().is_some_and(carries) {
             let hint = "put the value base64-encoded under data, or make the Secret with secretFrom";
             let reason = "a text holds a character that kustomize damages or refuses";
             self.error_with_hint(node.position, reason, Some(hint));
@@ -274,18 +299,19 @@ fn field<'a>(pairs: &'a [(Node, Node)], name: &str) -> Option<&'a Node> {
 
 /// The text of a field; empty if it is none.
 fn text(pairs: &[(Node, Node)], name: &str) -> String {
-    match field(pairs, name).map(|value| (is_string(value), &value.kind)) {
-        Some((true, Kind::Scalar(text, _))) => text.clone(),
-        _ => String::new(),
+    field(pairs, name).and_then(string).unwrap_or_default()
+}
+
+/// The text of a scalar that is a string.
+fn string(node: &Node) -> Option<String> {
+    match (&node.kind, resolve(node)) {
+        (Kind::Scalar(..), Ok(Resolved::Str(bytes))) => String::from_utf8(bytes).ok(),
+        _ => None,
     }
 }
 
 fn is_text(node: &Node, wanted: &str) -> bool {
     matches!(&node.kind, Kind::Scalar(text, _) if text == wanted)
-}
-
-fn is_string(node: &Node) -> bool {
-    matches!(node.kind, Kind::Scalar(..)) && matches!(resolve(node), Ok(Resolved::Str(_)))
 }
 
 /// The text of a key.

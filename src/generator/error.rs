@@ -50,6 +50,11 @@ impl GeneratorError {
         }
     }
 
+    /// Says who has to act.
+    pub(super) fn fault(self, fault: Fault) -> Self {
+        Self { fault, ..self }
+    }
+
     /// Says where.
     pub(super) fn at(self, position: Position) -> Self {
         Self { position, ..self }

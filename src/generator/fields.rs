@@ -136,8 +136,8 @@ impl<'a> Fields<'a> {
         let answer = match resolve(node) {
             Ok(Resolved::Bool(answer)) => Some(answer),
             Ok(Resolved::Str(text)) => match text.as_slice() {
-                b"y" | b"Y" | b"yes" | b"on" => Some(true),
-                b"n" | b"N" | b"no" | b"off" => Some(false),
+                b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" => Some(true),
+                b"n" | b"N" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF" => Some(false),
                 _ => None,
             },
             _ => None,
@@ -207,9 +207,10 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|entry| self.reading.is_same(entry.name, name) && !is_null(entry.value))
     }
 
-    /// Marks a field that the kind does not read but that belongs to every manifest.
-    pub fn expect(&mut self, name: &str) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.name == name) {
+    /// Marks what belongs to every manifest of a plugin, whether its kind reads it or not.
+    pub fn expect_plugin_fields(&mut self) {
+        let fields = ["apiVersion", "argsFromFile", "argsOneLiner", "kind", "metadata"];
+        for entry in self.entries.iter_mut().filter(|entry| fields.contains(&entry.name)) {
             entry.is_known = true;
         }
     }

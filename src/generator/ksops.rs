@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::dotenv::{self, Change};
-use super::error::{FieldPath, GeneratorError, Sentence};
+use super::error::{Fault, FieldPath, GeneratorError, Sentence};
 use super::fields::{Fields, Findings, Reading};
 use super::metadata::Metadata;
 use super::piece::Piece;
@@ -179,9 +179,7 @@ fn add_variables<'a>(opened: &Opened<'a>, secret: &mut SecretManifest<'a>) -> Ve
         }
     };
     if variables.is_empty() {
-        let mut error = opened.error("the dotenv file holds no variable");
-        error.fault = super::error::Fault::Manifest;
-        return vec![error];
+        return vec![opened.error("the dotenv file holds no variable").fault(Fault::Manifest)];
     }
     let names = opened.public_names();
     let mut errors = Vec::new();
@@ -226,24 +224,14 @@ fn refuse(opened: &Opened<'_>, name: Option<&Printable>, change: Change) -> Gene
 
 /// The generator's annotations may ask for `data`; everything else in its metadata is none of the Secrets' business.
 fn encoding(fields: &mut Fields<'_>, findings: &mut Findings) -> Encoding {
-    let path = fields.path("metadata").field("annotations");
-    fields.expect("apiVersion");
-    fields.expect("kind");
-    let inner = |node: &'_ Node, name: &str| match &node.kind {
-        Kind::Mapping(pairs, _) => pairs
-            .iter()
-            .find(|(key, _)| matches!(&key.kind, Kind::Scalar(text, _) if text == name))
-            .map(|(_, value)| value.clone()),
-        _ => None,
-    };
-    let asked = fields
-        .get("metadata", findings)
-        .and_then(|metadata| inner(metadata, "annotations"))
-        .and_then(|annotations| inner(&annotations, ENCODING));
-    match asked {
+    fields.expect_plugin_fields();
+    let metadata = fields.get("metadata", findings);
+    let annotations = metadata.and_then(|metadata| super::field(metadata, "annotations"));
+    match annotations.and_then(|annotations| super::field(annotations, ENCODING)) {
         None => Encoding::StringData,
         Some(Node { kind: Kind::Scalar(text, _), .. }) if text == "data" => Encoding::Data,
         Some(node) => {
+            let path = fields.path("metadata").field("annotations");
             let reason = Sentence::new(ENCODING).words(" must be data");
             findings.error(GeneratorError::manifest(&path, node.position, reason));
             Encoding::StringData

@@ -85,11 +85,11 @@ impl Metadata {
         annotations.retain(|key, _| is_copied(key));
         let at = fields.position;
         match &name {
-            Some(name) => check(&fields.path("name"), at, name, validate::name(name), findings),
+            Some(name) => check(&fields.path("name"), at, "", name, validate::name(name), findings),
             None => findings.error(no_name(fields.own_path(), at)),
         }
         if let Some(namespace) = &namespace {
-            check(&fields.path("namespace"), at, namespace, validate::namespace(namespace), findings);
+            check(&fields.path("namespace"), at, "", namespace, validate::namespace(namespace), findings);
         }
         check_labels(&fields.path("labels"), &labels, findings);
         let behavior = check_annotations(&fields.path("annotations"), at, &annotations, findings);
@@ -109,17 +109,24 @@ fn no_name(path: &FieldPath, position: Position) -> GeneratorError {
     GeneratorError::manifest(path, position, "the Secret has no name").hint("set metadata.name")
 }
 
-fn check(field: &FieldPath, at: Position, text: &str, result: Result<(), &'static str>, findings: &mut Findings) {
+fn check(
+    field: &FieldPath,
+    at: Position,
+    what: &'static str,
+    text: &str,
+    result: Result<(), &'static str>,
+    findings: &mut Findings,
+) {
     if let Err(rule) = result {
-        let reason = Sentence::new("").name(&Printable::new(text)).words(" ").words(rule);
+        let reason = Sentence::new(what).name(&Printable::new(text)).words(" ").words(rule);
         findings.error(GeneratorError::manifest(field, at, reason));
     }
 }
 
 fn check_labels(field: &FieldPath, labels: &BTreeMap<String, (String, Position)>, findings: &mut Findings) {
     for (key, (value, at)) in labels {
-        check(field, *at, key, validate::qualified_name(key), findings);
-        check(field, *at, value, validate::label_value(value), findings);
+        check(field, *at, "key ", key, validate::qualified_name(key), findings);
+        check(field, *at, "value ", value, validate::label_value(value), findings);
     }
 }
 
@@ -131,7 +138,7 @@ fn check_annotations(
 ) -> Option<Behavior> {
     let mut behavior = None;
     for (key, (value, at)) in annotations {
-        check(field, *at, key, validate::qualified_name(&key.to_ascii_lowercase()), findings);
+        check(field, *at, "key ", key, validate::qualified_name(&key.to_ascii_lowercase()), findings);
         if !carries(value) {
             let reason =
                 Sentence::new("").name(&Printable::new(key)).words(" holds a character that kustomize damages");

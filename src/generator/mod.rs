@@ -20,7 +20,7 @@ mod validate;
 pub use error::{Fault, FieldPath, GeneratorError, Sentence};
 pub use fields::Remark;
 pub use metadata::Behavior;
-pub use piece::{Piece, Resource, ResourceId, check_unique, join};
+pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join};
 
 use fields::Findings;
 use ksops::Ksops;
@@ -86,7 +86,7 @@ impl Generator {
             }
         };
         let Some(spec) = spec.filter(|_| findings.errors.is_empty()) else { return Err(findings.errors) };
-        let generator = Self { name: display_name(config, kind_name), spec, remarks: findings.remarks };
+        let generator = Self { name: display_name(config), spec, remarks: findings.remarks };
         if generator.sources().len() > limits::SOURCES {
             let reason = Sentence::new("more than ").number(limits::SOURCES).words(" sources");
             return Err(vec![GeneratorError::manifest(&FieldPath::default(), config.position, reason)]);
@@ -174,7 +174,9 @@ fn unknown_kind(config: &Node, api_version: &str, kind: &str, is_handed_over: bo
     }
 }
 
-fn display_name(config: &Node, kind: &str) -> Printable {
+/// `kind/name` of a manifest, for messages.
+pub fn display_name(config: &Node) -> Printable {
+    let kind = text(config, "kind").unwrap_or("generator");
     let metadata = field(config, "metadata");
     match metadata.and_then(|metadata| text(metadata, "name")) {
         Some(name) => Printable::new(&format!("{kind}/{name}")),

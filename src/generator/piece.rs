@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::error::{FieldPath, GeneratorError, Sentence};
-use super::metadata::{Behavior, Metadata};
+use super::metadata::{BEHAVIOR, Behavior, Metadata, NEEDS_HASH};
+use super::validate::parse_bool;
 use crate::secret::Secret;
 use crate::text::Printable;
 use crate::yaml::writer::write_manifest;
-use crate::yaml::{Document, Node, Position};
+use crate::yaml::{Document, Kind, Node, Position, ScalarStyle};
 
 /// Text that stands by itself as YAML documents, and the Kubernetes objects in it.
 pub struct Piece {
-    /// YAML without a `---` before or after it; ends in LF.
+    /// YAML without a `---` after it; ends in LF.
     pub text: Secret<String>,
     /// The objects in document order, lists taken apart as kustomize does. At least one.
     pub resources: Vec<Resource>,
@@ -40,10 +41,21 @@ pub struct ResourceId {
     pub name: String,
 }
 
+/// What becomes of the annotations that ask kustomize for something (`needs-hash`, `behavior`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostAnnotations {
+    /// Nobody acts on them: they go.
+    Drop,
+    /// kustomize acts on them: they stay.
+    Keep,
+    /// A transformer's output, on which kustomize acts only through its own internal annotation.
+    Translate,
+}
+
 impl Piece {
     /// A piece of one object that we wrote.
     pub(super) fn of_resource(resource: Resource) -> Self {
-        Self { text: resource.text(), resources: vec![resource] }
+        Self { text: resource.text(HostAnnotations::Keep), resources: vec![resource] }
     }
 }
 
@@ -72,8 +84,11 @@ impl Resource {
     }
 
     /// Its own YAML, one document without `---`.
-    pub fn text(&self) -> Secret<String> {
-        let document = Document { root: self.object.clone(), ..Document::default() };
+    pub fn text(&self, annotations: HostAnnotations) -> Secret<String> {
+        let mut document = Document { root: self.object.clone(), ..Document::default() };
+        if annotations != HostAnnotations::Keep {
+            rewrite_annotations(&mut document.root, annotations);
+        }
         Secret::new(write_manifest(&document))
     }
 
@@ -88,19 +103,56 @@ impl Resource {
     }
 }
 
-/// Joins pieces to one YAML stream, in order.
+/// Joins pieces to one YAML stream, in order, as KSOPS does: with an empty line before `---`.
 ///
-/// Between two pieces stands `---` alone: KSOPS' blank line before it would lengthen a last value that keeps its
-/// line breaks (`|+`).
+/// kustomize and Kubernetes cut a stream apart at `\n---`, so that without it the last value of a piece would lose its
+/// final line break. A last value that keeps its line breaks (`|+`) would grow by one for readers that do not cut; a
+/// comment line ends it for both.
 pub fn join<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> Secret<String> {
     let mut stream = String::new();
     for piece in pieces {
         if !stream.is_empty() {
-            stream.push_str("---\n");
+            stream.push_str(if stream.ends_with("\n\n") { "#\n---\n" } else { "\n---\n" });
         }
         stream.push_str(piece.text.expose());
     }
     Secret::new(stream)
+}
+
+/// Drops or translates the annotations that kustomize would act on in a generator's output.
+fn rewrite_annotations(object: &mut Node, annotations: HostAnnotations) {
+    let Some(metadata) = entries_of(object).and_then(|fields| value_of(fields, "metadata")) else { return };
+    let Some(fields) = entries_of(metadata) else { return };
+    let Some(entries) = value_of(fields, "annotations").and_then(entries_of) else { return };
+    let asks_for_hash = |value: &Node| matches!(&value.kind, Kind::Scalar(text, _) if parse_bool(text) == Some(true));
+    let needs_hash = entries.iter().any(|(key, value)| is_key(key, NEEDS_HASH) && asks_for_hash(value));
+    entries.retain(|(key, _)| !is_key(key, NEEDS_HASH) && !is_key(key, BEHAVIOR));
+    if needs_hash && annotations == HostAnnotations::Translate {
+        let quoted =
+            |text: &str| Node { kind: Kind::Scalar(text.to_owned(), ScalarStyle::DoubleQuoted), ..Node::default() };
+        entries.push((quoted(NEEDS_HASH_SUFFIX), quoted("enabled")));
+    }
+    if entries.is_empty() {
+        fields.retain(|(key, _)| !is_key(key, "annotations"));
+    }
+}
+
+/// What kustomize itself makes of `needs-hash`; on the objects that a transformer adds, only this works.
+const NEEDS_HASH_SUFFIX: &str = "internal.config.kubernetes.io/needsHashSuffix";
+
+fn entries_of(node: &mut Node) -> Option<&mut Vec<(Node, Node)>> {
+    match &mut node.kind {
+        Kind::Mapping(entries, _) => Some(entries),
+        _ => None,
+    }
+}
+
+fn value_of<'a>(entries: &'a mut [(Node, Node)], name: &str) -> Option<&'a mut Node> {
+    entries.iter_mut().find(|(key, _)| is_key(key, name)).map(|(_, value)| value)
+}
+
+fn is_key(key: &Node, name: &str) -> bool {
+    matches!(&key.kind, Kind::Scalar(text, _) if text == name)
 }
 
 /// Checks that no object is made twice in a run: kustomize would refuse the stream, and a cluster would keep the last.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::error::{FieldPath, GeneratorError, Sentence};
+use super::error::{Fault, FieldPath, GeneratorError, Sentence};
 use super::metadata::{Behavior, Metadata};
 use super::piece::{Piece, Resource};
 use super::source::Source;
@@ -14,7 +14,7 @@ use crate::limits;
 use crate::secret::SecretBytes;
 use crate::text::Printable;
 use crate::yaml::writer::carries;
-use crate::yaml::{CollectionStyle, Kind, Node, ScalarStyle};
+use crate::yaml::{CollectionStyle, Kind, Node, Position, ScalarStyle};
 
 /// In which field of the Secret values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,9 +115,8 @@ impl<'a> SecretManifest<'a> {
         let total: usize = self.entries.values().map(|entry| entry.value.expose().len()).sum();
         if total > limits::SECRET_BYTES {
             let reason = Sentence::new("the Secret's data are ").number(total).words(" bytes long; Kubernetes takes ");
-            let mut error = GeneratorError::manifest(field, Default::default(), reason.number(limits::SECRET_BYTES));
-            error.fault = super::error::Fault::Content;
-            errors.push(error);
+            let reason = reason.number(limits::SECRET_BYTES);
+            errors.push(GeneratorError::manifest(field, Position::default(), reason).fault(Fault::Content));
         }
         // A merge may hold a part of the keys; the rest is in the other one.
         if self.metadata.behavior != Some(Behavior::Merge) {
@@ -128,7 +127,7 @@ impl<'a> SecretManifest<'a> {
 
     /// The keys that Kubernetes' own types must have.
     fn check_type(&self, field: &FieldPath) -> Option<GeneratorError> {
-        let needs = |reason: &'static str| Some(GeneratorError::manifest(field, Default::default(), reason));
+        let needs = |reason: &'static str| Some(GeneratorError::manifest(field, Position::default(), reason));
         let has = |key: &str| self.entries.contains_key(key);
         match self.secret_type? {
             "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
@@ -159,7 +158,7 @@ impl<'a> SecretManifest<'a> {
 
     fn check_json(&self, field: &FieldPath, key: &str, missing: &'static str) -> Option<GeneratorError> {
         let Some(entry) = self.entries.get(key) else {
-            return Some(GeneratorError::manifest(field, Default::default(), missing).hint("name the file: key=path"));
+            return Some(GeneratorError::manifest(field, Position::default(), missing).hint("name the file: key=path"));
         };
         if validate::is_json_object(entry.value.expose()) {
             return None;

@@ -36,8 +36,7 @@ impl SopsSecretGenerator {
     /// Reads a manifest.
     pub fn parse(config: &Node, findings: &mut Findings) -> Option<Self> {
         let mut fields = Fields::open(config, FieldPath::default(), Reading::SopsSecretGenerator, findings)?;
-        fields.expect("apiVersion");
-        fields.expect("kind");
+        fields.expect_plugin_fields();
         let has_any = fields.is_set("envs") || fields.is_set("files");
         let entries = fields.strings("envs", findings);
         let envs = entries.into_iter().filter_map(|entry| env_source(entry, findings)).collect();
@@ -163,9 +162,7 @@ fn add_variables<'a>(opened: &Opened<'a>, secret: &mut SecretManifest<'a>) -> Ve
         },
     };
     if variables.is_empty() {
-        let mut error = opened.error("the file holds no variable");
-        error.fault = Fault::Manifest;
-        return vec![error];
+        return vec![opened.error("the file holds no variable").fault(Fault::Manifest)];
     }
     let names = opened.public_names();
     let mut errors = Vec::new();

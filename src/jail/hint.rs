@@ -25,7 +25,7 @@ pub(super) fn for_source(
 
 /// Names the root and how it is changed.
 pub(super) fn outside(root: &Root) -> String {
-    format!("the allowed root is {}; the operator can set UNSOPS_ROOT (sub-commands: --root)", printable(&root.path))
+    format!("the allowed root is {}; the operator can set UNSOPS_ROOT", printable(&root.path))
 }
 
 /// Says how an absolute path inside the root is written.

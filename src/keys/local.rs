@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -80,7 +80,7 @@ pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFil
 
 /// The files of a directory of keys, sorted; hidden ones (`..data` of a mounted Kubernetes Secret) left out.
 #[cfg(any(feature = "pgp", feature = "vault"))]
-pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
+pub(super) fn list(directory: &Path) -> Result<Vec<std::path::PathBuf>, KeyFileError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)?.take(limits::KEY_FILES) {
         let entry = entry?;

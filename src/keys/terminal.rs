@@ -61,7 +61,7 @@ pub(super) fn ask(policy: &KeyPolicy, question: &Printable, echo: Echo) -> Resul
 /// Shows a message; whether it was shown.
 pub(super) fn tell(policy: &KeyPolicy, message: &Printable) -> bool {
     let _one_at_a_time = lock(&TERMINAL);
-    Terminal::open(policy).and_then(|mut terminal| terminal.write(&format!("{message}\r\n"))).is_ok()
+    Terminal::open(policy).and_then(|mut terminal| terminal.write(&format!("{message}\n"))).is_ok()
 }
 
 /// The controlling terminal without echo and line editing of its own. Restored when dropped.
@@ -111,7 +111,7 @@ impl Terminal {
                 [b'\r' | b'\n'] => break,
                 // Ctrl-C, Ctrl-D.
                 [3 | 4] => {
-                    _ = self.write("\r\n");
+                    _ = self.write("\n");
                     return Err(NoAnswer::Cancelled);
                 }
                 // Backspace takes away one character, which may be several bytes.
@@ -135,7 +135,7 @@ impl Terminal {
                 [_] => return Err(NoAnswer::TooLong),
             }
         }
-        self.write("\r\n")?;
+        self.write("\n")?;
         // What is not UTF-8 cannot be what age, SSH or a plugin was given.
         String::from_utf8(line).map(Secret::new).map_err(|_| NoAnswer::Cancelled)
     }

@@ -11,6 +11,7 @@ use super::metadata::Metadata;
 use super::rules::{Budget, Rules, Scope, TooCostly};
 use super::tree::{Branch, Comment, Item, Tree, Value};
 use crate::limits;
+use crate::secret::Secret;
 use crate::text::Printable;
 use crate::yaml::Position;
 
@@ -94,6 +95,10 @@ impl Opener<'_> {
             let path = path.below(Step::Index(index), None)?;
             if let Value::Comment(comment) = element {
                 self.comment(comment, &path, &mut scope)?;
+                if comment.text.expose().is_empty() && self.rules.encrypts_comment(&scope) {
+                    // sops decrypts an empty comment of a list to an empty string: `sops -d` prints an element `""`.
+                    *element = Value::Str(Secret::new(Vec::new()));
+                }
             } else {
                 // An encrypted comment of a list stands there as a string, and counts as a value.
                 self.value(element, &path, &scope)?;

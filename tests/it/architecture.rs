@@ -25,8 +25,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "cli", "deadline", "environment", "error", "generator", "host", "jail", "keys", "limits", "path", "process", "secret",
-            "sops", "text", "yaml",
+            "cli",
+            "deadline",
+            "environment",
+            "error",
+            "generator",
+            "host",
+            "jail",
+            "keys",
+            "limits",
+            "path",
+            "process",
+            "secret",
+            "sops",
+            "text",
+            "yaml",
         ],
     ),
 ];
@@ -45,7 +58,9 @@ fn imports_only_point_down() {
         let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(&text);
         for imported in crate_imports(product) {
             seen += 1;
-            let allowed = room == "lib" || room == "main" || imported == room
+            let allowed = room == "lib"
+                || room == "main"
+                || imported == room
                 || rooms.get(room.as_str()).is_some_and(|allowed| allowed.contains(&imported.as_str()));
             if !allowed {
                 violations.push(format!("{path}: `{room}` imports `{imported}`"));
@@ -53,7 +68,10 @@ fn imports_only_point_down() {
         }
         if room == "sops" {
             violations.extend(
-                SOPS_MUST_NOT_USE.iter().filter(|word| product.contains(**word)).map(|word| format!("{path}: uses {word}")),
+                SOPS_MUST_NOT_USE
+                    .iter()
+                    .filter(|word| product.contains(**word))
+                    .map(|word| format!("{path}: uses {word}")),
             );
         }
     }

@@ -1,6 +1,7 @@
 //! `files` of `viaduct.ai`: manifests that go out as they are.
 
 use super::{failure, objects, render};
+use crate::generator::HostAnnotations;
 use crate::generator::join;
 use serde_json::json;
 
@@ -122,6 +123,15 @@ fn refuses_what_kustomize_would_drop_damage_or_print() {
     );
     assert!(refused(&format!("{SECRET}--- CANARY-7f3a\n")).contains("only a comment may stand behind '---'"));
     assert!(refused(&format!("{SECRET}...\n{SECRET}")).contains("not YAML"));
+    assert!(
+        refused(&format!("--- {{CANARY-7f3a: x}}\n---\n{SECRET}")).contains("only a comment may stand behind '---'")
+    );
+    assert!(refused(&format!("%YAML 1.1\n---\n{SECRET}")).contains("directive"));
+    assert!(refused("apiVersion: v1\nkind: PodList\nmetadata: CANARY-7f3a\n").contains("metadata must be a mapping"));
+    assert!(refused(&annotated("- CANARY-7f3a")).contains("annotations must be a mapping"));
+    for value in [".nan", "-.inf", "!!int CANARY-7f3a", "!!binary //4="] {
+        assert_eq!(refused(&format!("{SECRET}stringData:\n    a: {value}\n")).lines().count(), 1, "{value}");
+    }
     assert_eq!(names(&format!("{SECRET}--- # comment\n")), ["s"]);
     assert_eq!(names(&format!("{SECRET}...\n# comment\n")), ["s"]);
 }
@@ -135,11 +145,22 @@ fn numbers_documents_and_reports_all_of_them() {
 
 #[test]
 fn gives_each_object_its_own_text() {
-    let pieces = render(MANIFEST, &[("a.yaml", format!("{SECRET}---\nkind: List\nitems:\n- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: c}}, data: {{a: '1'}}}}\n").as_bytes())]).ok().expect("valid");
+    let pieces = render(
+        MANIFEST,
+        &[(
+            "a.yaml",
+            format!(
+                "{SECRET}---\nkind: List\nitems:\n- {{apiVersion: v1, kind: \
+     ConfigMap, metadata: {{name: c}}, data: {{a: '1'}}}}\n"
+            )
+            .as_bytes(),
+        )],
+    )
+    .expect("valid");
     let texts: Vec<_> = pieces
         .iter()
         .flat_map(|piece| &piece.resources)
-        .map(|resource| super::read(resource.text().expose()))
+        .map(|resource| super::read(resource.text(HostAnnotations::Keep).expose()))
         .collect();
     assert_eq!(
         texts,
@@ -152,10 +173,21 @@ fn gives_each_object_its_own_text() {
 
 #[test]
 fn puts_merged_mappings_in() {
-    let merged = "x-base: &base\n    name: s\n    labels: {a: b}\napiVersion: v1\nkind: Secret\nmetadata:\n    !!merge <<: *base\n    labels: {c: d}\n";
-    let pieces = render(MANIFEST, &[("a.yaml", merged.as_bytes())]).ok().expect("valid");
+    let merged = "x-base: &base\n    name: s\n    labels: {a: b}\napiVersion: v1\nkind: Secret\nmetadata:\n    \
+     !!merge <<: *base\n    labels: {c: d}\n";
+    let pieces = render(MANIFEST, &[("a.yaml", merged.as_bytes())]).expect("valid");
     let resource = pieces.iter().flat_map(|piece| &piece.resources).next().expect("one");
-    let object = super::read(resource.text().expose()).pop().expect("one");
+    let object = super::read(resource.text(HostAnnotations::Keep).expose()).pop().expect("one");
     assert_eq!(object["metadata"], json!({"name": "s", "labels": {"c": "d"}}));
     assert!(refused("apiVersion: v1\nkind: Secret\n<<: x\nmetadata: {name: s}\n").contains("must name a mapping"));
+}
+
+#[test]
+fn decodes_binary_scalars_for_other_readers() {
+    let text = format!("{SECRET}stringData:\n    a: !!binary aGk=\n");
+    assert_eq!(one(&text), text);
+    let pieces = render(MANIFEST, &[("a.yaml", text.as_bytes())]).expect("valid");
+    let resource = pieces.iter().flat_map(|piece| &piece.resources).next().expect("one");
+    let object = super::read(resource.text(HostAnnotations::Keep).expose()).pop().expect("one");
+    assert_eq!(object["stringData"], json!({"a": "hi"}));
 }

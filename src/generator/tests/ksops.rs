@@ -31,7 +31,7 @@ fn puts_files_binary_files_and_envs_into_one_secret() {
 fn names_every_source_in_order() {
     let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nsecretFrom:\n- metadata: {name: s}\n  envs: [e.env]\n  \
                     binaryFiles: [b=b.bin]\n  files: [a]\nfiles: [./x.yaml, ../y.yaml]\n";
-    let generator = parse(manifest).ok().expect("valid");
+    let generator = parse(manifest).expect("valid");
     let sources: Vec<&str> = generator.sources().into_iter().map(|source| source.as_str()).collect();
     assert_eq!(sources, ["./x.yaml", "../y.yaml", "a", "b.bin", "e.env"]);
     assert_eq!(generator.kind(), GeneratorKind::Ksops);
@@ -39,7 +39,8 @@ fn names_every_source_in_order() {
 
 #[test]
 fn copies_the_entry_s_metadata_and_not_the_generator_s() {
-    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata:\n  name: gen\n  namespace: other\n  labels: {x: y}\n  \
+    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata:\n  name: gen\n  namespace: other\n  labels: {x: \
+     y}\n  \
                     annotations: {config.kubernetes.io/local-config: 'true', a: b}\nsecretFrom:\n- metadata:\n    name: s\n    \
                     namespace: ns\n    labels: {l: v}\n    annotations: {kustomize.config.k8s.io/needs-hash: 'true'}\n    \
                     uid: dropped\n  files: [a]\n";
@@ -52,7 +53,7 @@ fn copies_the_entry_s_metadata_and_not_the_generator_s() {
         "stringData": {"a": "x"},
     });
     assert_eq!(objects(manifest, &[("a", b"x")]), [expected]);
-    let pieces = render(manifest, &[("a", b"x")]).ok().expect("valid");
+    let pieces = render(manifest, &[("a", b"x")]).expect("valid");
     assert!(pieces.iter().flat_map(|piece| &piece.resources).all(|resource| resource.needs_hash()));
 }
 
@@ -73,7 +74,7 @@ fn takes_field_names_in_any_letter_case_and_remarks_it() {
 
 #[test]
 fn tolerates_unknown_fields_and_remarks_them() {
-    let manifest = secret_from("  files: [a]\n  evns: [b]\n  zebra: 1\n");
+    let manifest = secret_from("  files: [a]\n  evns: [b]\n  zebra: 1\n") + "argsOneLiner: x\n";
     assert_eq!(objects(&manifest, &[("a", b"x")]).len(), 1);
     assert_eq!(
         remarks(&manifest),
@@ -83,7 +84,8 @@ fn tolerates_unknown_fields_and_remarks_them() {
 
 #[test]
 fn takes_a_null_field_for_none() {
-    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nfiles:\nsecretFrom:\n- metadata: {name: s}\n  envs: null\n  files: [a]\n";
+    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nfiles:\nsecretFrom:\n- metadata: {name: s}\n  envs: \
+     null\n  files: [a]\n";
     assert_eq!(objects(manifest, &[("a", b"x")]).len(), 1);
 }
 
@@ -92,11 +94,13 @@ fn refuses_a_manifest_that_asks_for_nothing() {
     let cases = [
         (
             "",
-            "3 neither files nor secretFrom (line 1, column 1) [files lists encrypted manifests; secretFrom makes Secrets of encrypted files]",
+            "3 neither files nor secretFrom (line 1, column 1) [files lists encrypted manifests; secretFrom makes \
+             Secrets of encrypted files]",
         ),
         (
             "files:\n",
-            "3 neither files nor secretFrom (line 1, column 1) [files lists encrypted manifests; secretFrom makes Secrets of encrypted files]",
+            "3 neither files nor secretFrom (line 1, column 1) [files lists encrypted manifests; secretFrom makes \
+             Secrets of encrypted files]",
         ),
         ("file: [a]\n", "3 neither files nor secretFrom (line 1, column 1) [file is ignored; did you mean files?]"),
         (
@@ -139,7 +143,8 @@ fn refuses_a_manifest_that_asks_for_nothing() {
 
 #[test]
 fn lists_everything_that_is_wrong_with_a_manifest() {
-    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nfiles: [/etc/passwd, \"a\\0b\"]\nsecretFrom:\n- metadata: {name: A_b, \
+    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nfiles: [/etc/passwd, \"a\\0b\"]\nsecretFrom:\n- metadata: \
+     {name: A_b, \
                     namespace: x.y, labels: {'a b': ok, ok: 'a b'}}\n  files: ['=x', 'k=', 'a b=x']\n";
     assert_eq!(
         failure(manifest, &[]),
@@ -150,8 +155,8 @@ fn lists_everything_that_is_wrong_with_a_manifest() {
          3 secretFrom[0].files[2]: key a b may hold letters, digits, '-', '_' and '.' only (line 6, column 23) [give the file a valid key: key=path]\n\
          3 secretFrom[0].metadata.name: A_b must be lower-case letters, digits, '-' and '.', and begin and end with a letter or digit (line 5, column 13)\n\
          3 secretFrom[0].metadata.namespace: x.y must be lower-case letters, digits and '-', and begin and end with a letter or digit (line 5, column 13)\n\
-         3 secretFrom[0].metadata.labels: a b must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit (line 5, column 50)\n\
-         3 secretFrom[0].metadata.labels: a b must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit (line 5, column 61)"
+         3 secretFrom[0].metadata.labels: key a b must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit (line 5, column 50)\n\
+         3 secretFrom[0].metadata.labels: value a b must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit (line 5, column 61)"
     );
 }
 
@@ -171,7 +176,8 @@ fn refuses_fields_of_the_wrong_type() {
         ("files: [a]\nFiles: [b]\n", "3 files: the field is there twice (line 4, column 1)"),
         (
             "secretFrom: {a: b}\n",
-            "3 secretFrom: must be a list, not a mapping (line 3, column 13) [write a list: one line `- …` for each entry]",
+            "3 secretFrom: must be a list, not a mapping (line 3, column 13) [write a list: one line `- …` for each \
+             entry]",
         ),
         ("secretFrom: [a]\n", "3 secretFrom[0]: must be a mapping, not text (line 3, column 14)"),
         (
@@ -188,7 +194,9 @@ fn refuses_fields_of_the_wrong_type() {
         ),
         (
             "secretFrom: [{files: [a], metadata: {name: yes}}]\n",
-            "3 secretFrom[0].metadata.name: without quotes this means different things to different YAML readers (line 3, column 44) [put it in quotes]\n3 secretFrom[0].metadata: the Secret has no name (line 3, column 37) [set metadata.name]",
+            "3 secretFrom[0].metadata.name: without quotes this means different things to different YAML readers \
+             (line 3, column 44) [put it in quotes]\n3 secretFrom[0].metadata: the Secret has no name (line 3, column \
+             37) [set metadata.name]",
         ),
     ];
     for (fields, expected) in cases {
@@ -213,7 +221,8 @@ fn takes_numbers_and_booleans_for_text_where_their_text_is_clear() {
 
 #[test]
 fn reads_merged_mappings() {
-    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nx: &x {metadata: {name: merged}, files: [a]}\nsecretFrom:\n- <<: *x\n  files: [b]\n";
+    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nx: &x {metadata: {name: merged}, files: \
+     [a]}\nsecretFrom:\n- <<: *x\n  files: [b]\n";
     let objects = objects(manifest, &[("b", b"x")]);
     assert_eq!(objects.first().expect("one")["metadata"]["name"], json!("merged"));
     assert_eq!(objects.first().expect("one")["stringData"], json!({"b": "x"}));
@@ -225,7 +234,8 @@ fn splits_key_and_path_at_the_first_equals_sign() {
     let message = failure(&manifest, &[]);
     assert_eq!(
         message,
-        "3 secretFrom[0].files[1]: key ..z may not be '.' or begin with '..' (line 6, column 20) [give the file a valid key: key=path]"
+        "3 secretFrom[0].files[1]: key ..z may not be '.' or begin with '..' (line 6, column 20) [give the file a \
+         valid key: key=path]"
     );
     let manifest = secret_from("  files: ['a=b=c']\n");
     assert_eq!(objects(&manifest, &[("b=c", b"x")]).first().expect("one")["stringData"], json!({"a": "x"}));
@@ -247,7 +257,7 @@ fn sends_all_to_data_in_a_merge_or_when_asked() {
     let manifest = secret_from("  files: [t]\n").replace("metadata: {name: s}", merge);
     let secret = objects(&manifest, &[("t", b"x")]).pop().expect("one");
     assert_eq!((&secret["data"], &secret["stringData"]), (&json!({"t": "eA=="}), &json!(null)));
-    let pieces = render(&manifest, &[("t", b"x")]).ok().expect("valid");
+    let pieces = render(&manifest, &[("t", b"x")]).expect("valid");
     let behaviors: Vec<_> =
         pieces.iter().flat_map(|piece| &piece.resources).map(|resource| resource.behavior()).collect();
     assert_eq!(behaviors, [Some(Behavior::Merge)]);
@@ -297,7 +307,8 @@ fn refuses_two_sources_for_one_key() {
     let manifest = secret_from("  files: [a/k, b/k]\n  binaryFiles: [k=c]\n");
     assert_eq!(
         failure(&manifest, &[]),
-        "3 secretFrom[0].files[1]: key k is made twice, first by secretFrom[0].files[0] (line 6, column 16) [only one of the two would reach the cluster; rename one: key=path]\n\
+        "3 secretFrom[0].files[1]: key k is made twice, first by secretFrom[0].files[0] (line 6, column 16) [only one \
+         of the two would reach the cluster; rename one: key=path]\n\
          3 secretFrom[0].binaryFiles[0]: key k is made twice, first by secretFrom[0].files[0] (line 7, column 17) [only one of the two would reach the cluster; rename one: key=path]"
     );
     let manifest = secret_from("  files: [A=x]\n  envs: [e.env, f.env]\n");
@@ -312,10 +323,12 @@ fn refuses_two_sources_for_one_key() {
 
 #[test]
 fn refuses_two_entries_for_one_secret() {
-    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nsecretFrom:\n- metadata: {name: s}\n  files: [a]\n- metadata: {name: s, namespace: default}\n  files: [b]\n";
+    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nsecretFrom:\n- metadata: {name: s}\n  files: [a]\n- \
+     metadata: {name: s, namespace: default}\n  files: [b]\n";
     assert_eq!(
         failure(manifest, &[]),
-        "3 secretFrom[1]: Secret s is made twice, first by secretFrom[0] [only one of the two would reach the cluster; put the sources under one entry]"
+        "3 secretFrom[1]: Secret s is made twice, first by secretFrom[0] [only one of the two would reach the \
+         cluster; put the sources under one entry]"
     );
     let manifest = manifest.replace("default", "other");
     assert_eq!(objects(&manifest, &[("a", b"x"), ("b", b"y")]).len(), 2);
@@ -324,19 +337,18 @@ fn refuses_two_entries_for_one_secret() {
 #[test]
 fn refuses_one_object_twice_over_all_generators() {
     let manifest = secret_from("  files: [a]\n");
-    let first = render(&manifest, &[("a", b"x")]).ok().expect("valid");
+    let first = render(&manifest, &[("a", b"x")]).expect("valid");
     assert!(check_unique(&first).is_ok());
     let file = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: other}\nfiles: [s.yaml]\n";
     let text = b"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: default}\n";
-    let second = render(file, &[("s.yaml", text)]).ok().expect("valid");
+    let second = render(file, &[("s.yaml", text)]).expect("valid");
     assert!(check_unique(&second).is_ok());
     let errors = check_unique(first.iter().chain(&second)).expect_err("both make Secret s");
     let messages: Vec<String> = errors.iter().map(super::message).collect();
     assert_eq!(
         messages,
-        [
-            "3 Secret/s is made twice: by ksops/gen secretFrom[0] and by ksops/other files[0], document 1 [only one of the two would reach the cluster; rename or remove the other]"
-        ]
+        ["3 Secret/s is made twice: by ksops/gen secretFrom[0] and by ksops/other files[0], document 1 [only one \
+             of the two would reach the cluster; rename or remove the other]"]
     );
 }
 
@@ -344,14 +356,13 @@ fn refuses_one_object_twice_over_all_generators() {
 fn never_prints_a_name_that_was_encrypted() {
     let file = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: gen}\nfiles: [a.yaml, b.yaml]\n";
     let text = b"apiVersion: v1\nkind: CANARY-7f3a\nmetadata: {name: CANARY-7f3a}\n";
-    let pieces = render(file, &[("a.yaml", text), ("b.yaml", text)]).ok().expect("valid");
+    let pieces = render(file, &[("a.yaml", text), ("b.yaml", text)]).expect("valid");
     let errors = check_unique(&pieces).expect_err("twice");
     let messages: Vec<String> = errors.iter().map(super::message).collect();
     assert_eq!(
         messages,
-        [
-            "3 an object is made twice: by ksops/gen files[0], document 1 and by ksops/gen files[1], document 1 [only one of the two would reach the cluster; rename or remove the other]"
-        ]
+        ["3 an object is made twice: by ksops/gen files[0], document 1 and by ksops/gen files[1], document 1 [only \
+             one of the two would reach the cluster; rename or remove the other]"]
     );
 }
 
@@ -361,7 +372,8 @@ fn refuses_values_that_godotenv_would_change() {
     let text = b"A=p$ECRET-CANARY-7f3a\nB=ok\nexport C=CANARY-7f3a #x\n";
     assert_eq!(
         failure(&manifest, &[("e.env", text)]),
-        "5 e.env: secretFrom[0].envs[0]: the value of A holds '$' and a name, and KSOPS would put another variable there, or nothing (line 1) [put the value in single quotes, or write \\$ for the dollar sign]\n\
+        "5 e.env: secretFrom[0].envs[0]: the value of A holds '$' and a name, and KSOPS would put another variable \
+         there, or nothing (line 1) [put the value in single quotes, or write \\$ for the dollar sign]\n\
          5 e.env: secretFrom[0].envs[0]: the value of C holds ' #', and KSOPS would drop the rest of the line (line 3) [to keep it, put the value in single quotes; to drop it, remove it from the encrypted file]"
     );
     let ways_out = b"A='p$ECRET'\nB=p\\$ECRET\nC='x #x'\n";
@@ -375,15 +387,18 @@ fn never_prints_what_a_dotenv_file_holds() {
     for (text, expected) in [
         (
             &b"MY-KEY=CANARY-7f3a\n"[..],
-            "5 e.env: secretFrom[0].envs[0]: a line is not NAME=value (line 1) [write NAME=value; names hold letters, digits, '_' and '.']",
+            "5 e.env: secretFrom[0].envs[0]: a line is not NAME=value (line 1) [write NAME=value; names hold letters, \
+             digits, '_' and '.']",
         ),
         (
             b"A='CANARY-7f3a\n",
-            "5 e.env: secretFrom[0].envs[0]: a quoted value has no closing quote (line 1) [write NAME=value; names hold letters, digits, '_' and '.']",
+            "5 e.env: secretFrom[0].envs[0]: a quoted value has no closing quote (line 1) [write NAME=value; names \
+             hold letters, digits, '_' and '.']",
         ),
         (
             b"A='x'CANARY=$B\n",
-            "5 e.env: secretFrom[0].envs[0]: a value holds '$' and a name, and KSOPS would put another variable there, or nothing (line 1) [put the value in single quotes, or write \\$ for the dollar sign]",
+            "5 e.env: secretFrom[0].envs[0]: a value holds '$' and a name, and KSOPS would put another variable \
+             there, or nothing (line 1) [put the value in single quotes, or write \\$ for the dollar sign]",
         ),
         (
             b"A='x'CANARY 7f3a=1\n",
@@ -436,7 +451,7 @@ fn refuses_a_secret_that_kubernetes_would_not_store() {
 
 #[test]
 fn names_itself_for_messages() {
-    let name = |text: &str| Generator::parse(&config(text), false).ok().expect("valid").name().as_str().to_owned();
+    let name = |text: &str| Generator::parse(&config(text), false).expect("valid").name().as_str().to_owned();
     assert_eq!(name("apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: gen}\nfiles: [a]\n"), "ksops/gen");
     assert_eq!(name("apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: text\nfiles: [a]\n"), "ksops");
 }

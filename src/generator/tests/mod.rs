@@ -11,7 +11,6 @@ use super::source::{Opened, Source};
 use super::{Fault, Generator, GeneratorError, Piece, join};
 use crate::secret::SecretBytes;
 use crate::sops::store::{Format, load_plain};
-use crate::sops::tree::Tree;
 use crate::yaml::{self, Node};
 
 /// What must not be in any message.
@@ -28,28 +27,16 @@ fn parse(manifest: &str) -> Result<Generator, Vec<GeneratorError>> {
 
 /// Renders a manifest over files in plaintext.
 fn render(manifest: &str, files: &[(&str, &[u8])]) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+    let plain = |&(path, text): &(&str, &[u8])| {
+        let format = Format::from_path(path);
+        (path.to_owned(), format, load_plain(format, text).unwrap_or_default(), text.to_vec())
+    };
     let generator = parse(manifest)?;
-    let opened: Vec<(&str, Format, Tree, &[u8])> = files
-        .iter()
-        .map(|&(path, text)| {
-            let format = Format::from_path(path);
-            let tree = load_plain(format, text).unwrap_or_default();
-            (path, format, tree, text)
-        })
-        .collect();
-    let open =
-        |source: &Source| opened.iter().find(|(path, ..)| *path == source.path.as_str()).expect("file of the test");
-    let generator = &generator;
-    render_with(generator, &open)
-}
-
-fn render_with<'a>(
-    generator: &'a Generator,
-    open: &dyn Fn(&Source) -> &'a (&'a str, Format, Tree, &'a [u8]),
-) -> Result<Vec<Piece>, Vec<GeneratorError>> {
-    let open: &super::Opener<'_> = &|source| {
-        let (_, format, tree, text) = open(source);
-        Ok(Opened { source, format: *format, tree, text: SecretBytes::new(text.to_vec()) })
+    let files: Vec<_> = files.iter().map(plain).collect();
+    let open: &super::Opener<'_> = &|source: &Source| {
+        let named = files.iter().find(|(path, ..)| path == source.path.as_str());
+        let (_, format, tree, text) = named.expect("a file of the test");
+        Ok(Opened { source, format: *format, tree, text: SecretBytes::new(text.clone()) })
     };
     generator.render_opened(open)
 }

@@ -32,13 +32,14 @@ fn makes_one_secret_with_a_hash_by_default() {
     });
     let files: [(&str, &[u8]); 3] = [("a", b"x"), ("dir/b", b"y"), ("e.env", b"A=2\n")];
     assert_eq!(objects(&manifest(fields), &files), [secret]);
-    let generator = parse(&manifest(fields)).ok().expect("valid");
+    let generator = parse(&manifest(fields)).expect("valid");
     assert_eq!(generator.sources().iter().map(|source| source.as_str()).collect::<Vec<_>>(), ["e.env", "a", "dir/b"]);
 }
 
 #[test]
 fn copies_the_author_s_metadata_and_not_the_protocol_s() {
-    let manifest = "apiVersion: goabout.com/v1beta1\nkind: SopsSecret\nmetadata:\n  name: s\n  namespace: ns\n  labels: {l: 1}\n  \
+    let manifest = "apiVersion: goabout.com/v1beta1\nkind: SopsSecret\nmetadata:\n  name: s\n  namespace: ns\n  \
+     labels: {l: 1}\n  \
                     annotations:\n    mine: 010\n    config.kubernetes.io/local-config: 'true'\n    config.kubernetes.io/function: x\n    \
                     config.k8s.io/id: '1'\n    internal.config.kubernetes.io/index: '0'\n    config.kubernetes.io/origin: x\n\
                     disableNameSuffixHash: true\nbehavior: merge\nfiles: [a]\n";
@@ -137,7 +138,7 @@ fn refuses_what_the_original_refuses_and_empty_answers() {
 #[test]
 fn reads_booleans_as_yaml_v3_does() {
     for (written, has_hash) in
-        [("true", false), ("yes", false), ("'on'", false), ("Y", false), ("false", true), ("no", true)]
+        [("true", false), ("Yes", false), ("'on'", false), ("Y", false), ("false", true), ("NO", true)]
     {
         let secret = objects(&manifest(&format!("files: [a]\ndisableNameSuffixHash: {written}\n")), &[("a", b"x")])
             .pop()

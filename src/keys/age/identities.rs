@@ -198,6 +198,9 @@ fn misplaced(text: &str, in_variable: bool) -> &'static str {
         ("\"", "begins with a quotation mark"),
         ("'", "begins with a quotation mark"),
     ];
+    if text.starts_with("AGE-") && text.contains(char::is_whitespace) {
+        return "holds more than one identity, which only SOPS_AGE_KEY may";
+    }
     if let Some((_, what)) = TABLE.iter().find(|(prefix, _)| text.starts_with(prefix)) {
         return what;
     }
@@ -246,6 +249,10 @@ mod tests {
             ("age1qqqq", "line 2 is a public key (age1...), not an identity (AGE-SECRET-KEY-1...)"),
             ("AGE-SECRET-KEY-1QQQQ", "line 2 is a damaged identity (its checksum does not match)"),
             ("-----BEGIN PGP PRIVATE KEY BLOCK-----", "line 2 begins a PGP private key, not an age identity"),
+            (
+                "AGE-SECRET-KEY-1QQ AGE-SECRET-KEY-1QQ",
+                "line 2 holds more than one identity, which only SOPS_AGE_KEY may",
+            ),
             ("\u{1}hello", "line 2 is not an age identity"),
             ("x AGE-SECRET-KEY-1", "line 2 has something before its identity"),
         ] {

@@ -275,7 +275,7 @@ mod tests {
     fn run(script: &str, policy: KeyPolicy) -> Unwrapped {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("age-plugin-test");
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).mode(0o755).open(path).unwrap();
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(path).unwrap();
         let read = "SENT=; while read -r line; do SENT=\"$SENT$line|\"; [ \"$line\" = '-> done' ] && break; done; read -r line";
         write!(file, "#!/bin/sh\n[ \"$1\" = --age-plugin=identity-v1 ] || exit 1\n{read}\n{script}\n").unwrap();
         drop(file);

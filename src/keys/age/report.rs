@@ -39,7 +39,8 @@ pub(super) fn refusal(fault: &Fault, recipient: &str, findings: &Findings) -> Re
             } else {
                 Refusal::NotMine(text)
             };
-            RefusedReason { refusal, hint: Some(Printable::reason(&next_step(recipient))) }
+            let mend = if findings.failed.is_empty() { "" } else { "mend that, or " };
+            RefusedReason { refusal, hint: Some(Printable::reason(&format!("{mend}{}", next_step(recipient)))) }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! SSH keys as age identities: Ed25519 and RSA, in OpenSSH's format or PKCS#1.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use age::ssh::{Identity as SshIdentity, Recipient, UnsupportedKey};
@@ -39,6 +40,10 @@ impl SshKey {
         let text = std::str::from_utf8(text).map_err(|_| "is not an SSH private key")?.trim_start();
         if let Some(what) = misplaced(text) {
             return Err(what);
+        }
+        let text = as_pkcs1(text).map_or(Cow::Borrowed(text), Cow::Owned);
+        if text.starts_with("-----BEGIN PRIVATE KEY") {
+            return Err("is in PKCS#8 format (convert it with ssh-keygen -p -f)");
         }
         let key = SshIdentity::from_buffer(text.as_bytes(), None).map_err(|_| "is a damaged SSH private key")?;
         let public = match Recipient::try_from(key.clone()) {
@@ -108,6 +113,26 @@ fn unlock(
     Err("is protected by a passphrase, and those given are wrong".into())
 }
 
+/// Rewrites an RSA key in PKCS#8, which Go reads and the `age` crate does not; none for anything else.
+///
+/// PKCS#8 is a fixed header (RFC 5208, rsaEncryption) around PKCS#1; lengths of 2048 bits and more take two bytes.
+fn as_pkcs1(text: &str) -> Option<String> {
+    const HEADER: &[u8] = b"\x02\x01\x00\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04\x82";
+    let (body, _) = text.strip_prefix("-----BEGIN PRIVATE KEY-----")?.split_once("-----END PRIVATE KEY-----")?;
+    let encoded: String = body.split_ascii_whitespace().collect();
+    let der = BASE64_STANDARD.decode(encoded).ok()?;
+    let pkcs1 = der.strip_prefix(b"\x30\x82")?.get(2..)?.strip_prefix(HEADER)?.get(2..)?;
+    let encoded = BASE64_STANDARD.encode(pkcs1);
+    let mut chars = encoded.chars().peekable();
+    let mut pem = String::from("-----BEGIN RSA PRIVATE KEY-----\n");
+    while chars.peek().is_some() {
+        pem.extend(chars.by_ref().take(64));
+        pem.push('\n');
+    }
+    pem.push_str("-----END RSA PRIVATE KEY-----\n");
+    Some(pem)
+}
+
 fn unsupported(key: &SshIdentity) -> &'static str {
     match key {
         SshIdentity::Unsupported(UnsupportedKey::EncryptedPem) => {
@@ -127,7 +152,6 @@ fn misplaced(text: &str) -> Option<&'static str> {
         ("# created:", "holds an age identity, which belongs in SOPS_AGE_KEY_FILE"),
         ("PuTTY-", "is a PuTTY key (convert it with puttygen -O private-openssh)"),
         ("-----BEGIN PGP", "is a PGP key, not an SSH private key"),
-        ("-----BEGIN PRIVATE KEY", "is in PKCS#8 format (convert it with ssh-keygen -p -f)"),
         ("-----BEGIN ENCRYPTED PRIVATE KEY", "is in PKCS#8 format (convert it with ssh-keygen -p -f)"),
         ("-----BEGIN EC", "is of a kind that age cannot use (only Ed25519 and RSA)"),
         ("-----BEGIN DSA", "is of a kind that age cannot use (only Ed25519 and RSA)"),
@@ -175,7 +199,7 @@ mod tests {
 
     #[test]
     fn opens_with_plain_ed25519_and_rsa_keys() {
-        for name in ["ed", "rsa", "rsapem"] {
+        for name in ["ed", "rsa", "rsapem", "rsap8"] {
             let key = parse(name).unwrap_or_else(|why| panic!("{name} {why}"));
             assert_eq!(key.public_half(), test_key(name).0);
             assert!(matches!(unwrap(&key, &stanzas_for(name)), Unwrapped::FileKey(_)), "{name}");
@@ -222,13 +246,16 @@ mod tests {
             parse("rsapemlocked").err(),
             Some("is encrypted in the old PEM format (convert it with ssh-keygen -p -f)")
         );
-        assert_eq!(parse("rsap8").err(), Some("is in PKCS#8 format (convert it with ssh-keygen -p -f)"));
         assert_eq!(
             why(&test_key("ed").0),
             Some("is an SSH public key, the private one is needed (the file without .pub)")
         );
         assert_eq!(why(&test_key("ed").1.replacen("b3Blbn", "b3Blbm", 1)), Some("is a damaged SSH private key"));
         assert_eq!(why("AGE-SECRET-KEY-1"), Some("holds an age identity, which belongs in SOPS_AGE_KEY_FILE"));
+        assert_eq!(
+            why("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n"),
+            Some("is in PKCS#8 format (convert it with ssh-keygen -p -f)")
+        );
         assert_eq!(why("hello"), Some("is not an SSH private key"));
         assert_eq!(why(" \n"), Some("is empty"));
         assert_eq!(why(&"x".repeat(limits::SSH_KEY_BYTES + 1)), Some("is larger than an SSH private key"));

@@ -11,9 +11,13 @@ use crate::sops::data_key::Refusal;
 
 /// Wraps a share as sops does.
 fn wrap(recipient: &dyn ::age::Recipient) -> String {
+    wrap_for(std::iter::once(recipient))
+}
+
+fn wrap_for<'r>(recipients: impl Iterator<Item = &'r dyn ::age::Recipient>) -> String {
     let mut armored = Vec::new();
     let armor = ArmoredWriter::wrap_output(&mut armored, Format::AsciiArmor).unwrap();
-    let mut writer = Encryptor::with_recipients(std::iter::once(recipient)).unwrap().wrap_output(armor).unwrap();
+    let mut writer = Encryptor::with_recipients(recipients).unwrap().wrap_output(armor).unwrap();
     writer.write_all(b"CANARY-7f3a data key of 32 bytes").unwrap();
     writer.finish().unwrap().finish().unwrap();
     String::from_utf8(armored).unwrap()
@@ -223,6 +227,58 @@ fn refuses_a_damaged_header_or_payload() {
         }
     }
     assert!(!outcomes.is_empty());
+}
+
+#[test]
+fn bounds_the_stanzas_of_a_header() {
+    let identity = x25519::Identity::generate();
+    let recipient = identity.to_public();
+    let secret = identity.to_string().expose_secret().to_owned();
+    let with = |count: usize| {
+        let recipients = std::iter::repeat_n(&recipient as &dyn ::age::Recipient, count);
+        Pair { secret: secret.clone(), public: recipient.to_string(), enc: wrap_for(recipients) }
+    };
+    // The writer adds one stanza of grease.
+    assert!(opens(&[("SOPS_AGE_KEY", &secret)], &with(limits::AGE_STANZAS - 1)));
+    let refusal = refused(&[("SOPS_AGE_KEY", &secret)], &with(limits::AGE_STANZAS)).refusal;
+    assert_eq!(refusal, Refusal::Denied("its ciphertext is for more than 8 recipients, sops writes one".into()));
+}
+
+#[test]
+fn does_no_scrypt_work_for_a_wrapped_key() {
+    let mut recipient = ::age::scrypt::Recipient::new("x".to_owned().into());
+    recipient.set_work_factor(2);
+    let pair = Pair { enc: wrap(&recipient), ..pair() };
+    let refusal = refused(&[("SOPS_AGE_KEY", &pair.secret)], &pair).refusal;
+    assert_eq!(refusal, Refusal::Denied("its ciphertext is for a passphrase, which sops never writes".into()));
+}
+
+proptest::proptest! {
+    #[test]
+    fn never_panics_whatever_the_age_file(
+        at in 0usize..400, gone in 0usize..40, new in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+    ) {
+        let pair = pair();
+        let mut file = Vec::new();
+        ArmoredReader::new(pair.enc.as_bytes()).read_to_end(&mut file).unwrap();
+        let at = at.min(file.len());
+        file.splice(at..(at + gone).min(file.len()), new);
+        let mut armored = Vec::new();
+        let mut armor = ArmoredWriter::wrap_output(&mut armored, Format::AsciiArmor).unwrap();
+        armor.write_all(&file).unwrap();
+        armor.finish().unwrap();
+        let enc = String::from_utf8(armored).unwrap();
+        let changed = Pair { enc, ..pair };
+        if let Ok(share) = open(&[("SOPS_AGE_KEY", &changed.secret)], KeyPolicy::default(), &changed) {
+            proptest::prop_assert_eq!(share, b"CANARY-7f3a data key of 32 bytes");
+        }
+    }
+
+    #[test]
+    fn never_panics_whatever_the_text(enc in "\\PC*", recipient in "\\PC*", secret in "\\PC*") {
+        let pair = Pair { secret, public: recipient, enc: format!("{ARMOR_BEGIN}{enc}") };
+        proptest::prop_assert!(open(&[("SOPS_AGE_KEY", &pair.secret)], KeyPolicy::default(), &pair).is_err());
+    }
 }
 
 #[test]

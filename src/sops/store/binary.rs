@@ -11,8 +11,13 @@ pub(super) fn load_plain(bytes: &[u8]) -> Tree {
     Tree { documents: vec![Branch { items: vec![Item::Entry(entry)] }] }
 }
 
-/// The bytes of the first `data`; other entries are verified but not printed.
+/// The bytes of `data`; other entries are verified but not printed.
 pub(super) fn emit(tree: &Tree) -> Result<Vec<u8>, &'static str> {
+    data(tree).map(|bytes| bytes.expose().clone())
+}
+
+/// The value of the first `data`.
+pub(super) fn data(tree: &Tree) -> Result<&SecretBytes, &'static str> {
     let [branch] = tree.documents.as_slice() else {
         return Err("a binary file holds exactly one document");
     };
@@ -21,11 +26,15 @@ pub(super) fn emit(tree: &Tree) -> Result<Vec<u8>, &'static str> {
         _ => None,
     });
     match data {
-        Some(Value::Str(bytes)) => Ok(bytes.expose().clone()),
+        Some(Value::Str(bytes)) => Ok(bytes),
         Some(_) => Err("the value `data` of a binary file is not a string"),
         None => Err("a binary file has no value `data`"),
     }
 }
+
+/// What a JSON file with `sops` metadata lacks if it is no envelope, and what it may be.
+pub(super) const NO_DATA: &str =
+    "no string `data` at the top level; if it is a SOPS JSON file, its name must end in `.json`";
 
 /// Why an envelope was expected, with the reason why this is none.
 pub(super) fn explain(reason: &str) -> String {

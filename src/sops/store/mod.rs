@@ -122,6 +122,9 @@ pub fn load(format: Format, file: &[u8], reading: Reading) -> Result<Document, S
     if !format.has_metadata(&tree) {
         return Err(explain(format!("not encrypted by sops: {}", format.missing_metadata()), None));
     }
+    if format == Format::Binary && binary::data(&tree).is_err() {
+        return Err(format_error(binary::explain(binary::NO_DATA), None));
+    }
     let metadata = match format {
         Format::Binary | Format::Json | Format::Yaml => Metadata::take_nested(&mut tree)?,
         Format::Dotenv => Metadata::take_prefixed(&mut tree)?,

@@ -130,6 +130,13 @@ fn hints_at_the_format_of_a_misnamed_file() {
 }
 
 #[test]
+fn hints_at_json_where_an_envelope_holds_no_data() {
+    let want = "not a SOPS file: a file without known suffix must be sops' binary JSON envelope (no string `data` at the \
+                top level; if it is a SOPS JSON file, its name must end in `.json`)";
+    assert_eq!(refusal(Format::Binary, encrypted(Format::Json).as_bytes()), want);
+}
+
+#[test]
 fn gives_no_hint_for_its_own_format() {
     for format in ALL {
         let cut = encrypted(format).replace("lastmodified", "Lost");

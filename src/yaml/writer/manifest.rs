@@ -6,6 +6,7 @@
 use std::slice;
 
 use super::scalar::{Allowed, Context, is_blank, is_break, is_printable, is_readable, push_escape};
+use super::{printed_size, text_of_size};
 use crate::yaml::resolve::{Resolved, resolve_plain};
 use crate::yaml::{Comments, Document, Kind, Node, ScalarStyle};
 
@@ -63,7 +64,7 @@ enum Children<'n> {
 impl<'n> Printer<'n> {
     fn new(root: &'n Node) -> Self {
         Self {
-            out: String::with_capacity(estimate(root)),
+            out: text_of_size(printed_size([root], INDENT)),
             open: Vec::new(),
             is_on_line: false,
             last: last_scalar(root),
@@ -247,23 +248,6 @@ impl<'n> Printer<'n> {
     }
 }
 
-/// The size of the output in bytes, about, so that it need not grow and leave copies behind.
-fn estimate(root: &Node) -> usize {
-    const PUNCTUATION: usize = 8;
-    let mut bytes = 0;
-    let mut open = vec![(root, 0)];
-    while let Some((node, margin)) = open.pop() {
-        let inner = margin + INDENT;
-        bytes += margin + PUNCTUATION;
-        match &node.kind {
-            Kind::Mapping(entries, _) => open.extend(entries.iter().flat_map(|(k, v)| [(k, inner), (v, inner)])),
-            Kind::Scalar(text, _) => bytes += text.len() + text.matches('\n').count() * inner,
-            Kind::Sequence(items, _) => open.extend(items.iter().map(|item| (item, inner))),
-        }
-    }
-    bytes
-}
-
 fn last_scalar(root: &Node) -> Option<&Node> {
     let mut node = root;
     loop {
@@ -370,3 +354,6 @@ fn is_literal(text: &str, is_last: bool) -> bool {
         && text.chars().all(is_visible)
         && text.split('\n').all(ends_visibly)
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,9 +48,8 @@ impl Allowed {
             plain_in_block: text.is_empty() || plain && !seen.block_indicator,
             plain_in_flow: plain && !seen.flow_indicator,
             single_quoted: !(seen.break_then_space || seen.tab || is_ragged),
-            // yaml.v3 allows a tab in front and then cannot read its own text: a block whose indentation is to be
-            // told from the first line must not begin with one. sops prints `null` instead of such a value; we
-            // print the value.
+            // Differs: yaml.v3 allows a tab in front and then cannot read its own text, since the first line is to tell
+            // the indentation. sops prints `null` instead of such a value.
             block: !(text.is_empty() || text.starts_with('\t') || seen.trailing_space || is_ragged),
         }
     }

@@ -118,3 +118,154 @@ fn is_base_60(text: &str) -> bool {
         && places.all(is_next_place)
         && fraction.chars().all(is_digit_or_separator)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::writer::write_like_sops;
+    use crate::yaml::{CollectionStyle, Comments, Document};
+
+    /// What stands after `k: `, without the last line break.
+    fn printed(value: Node) -> String {
+        let root = Node {
+            kind: Kind::Mapping(vec![(Node::from_str_like_go("k"), value)], CollectionStyle::Block),
+            ..Node::default()
+        };
+        let text = write_like_sops(&[Document { root, comments: Comments::default() }], 4);
+        text.strip_prefix("k: ").and_then(|text| text.strip_suffix('\n')).expect("one entry").to_owned()
+    }
+
+    // Expected texts: `EmitPlainFile` of sops 3.13.3.
+
+    #[test]
+    fn prints_strings_as_sops_does() {
+        for (text, expected) in [
+            ("", "\"\""),
+            (" ", "' '"),
+            ("a", "a"),
+            ("é", "é"),
+            ("a b", "a b"),
+            ("y", "\"y\""),
+            ("Off", "\"Off\""),
+            ("true", "\"true\""),
+            ("~", "\"~\""),
+            ("null", "\"null\""),
+            ("12", "\"12\""),
+            ("010", "\"010\""),
+            ("0o17", "\"0o17\""),
+            ("1_000", "\"1_000\""),
+            ("1e3", "\"1e3\""),
+            (".5", "\".5\""),
+            (".inf", "\".inf\""),
+            ("12:30", "\"12:30\""),
+            ("-1:2:3.4", "\"-1:2:3.4\""),
+            ("12:60", "12:60"),
+            ("2001-01-01", "\"2001-01-01\""),
+            ("=", "="),
+            ("<", "<"),
+            ("-", "'-'"),
+            ("- a", "'- a'"),
+            ("-a", "-a"),
+            ("---", "'---'"),
+            ("?", "'?'"),
+            ("? a", "'? a'"),
+            ("?a", "?a"),
+            (":a", ":a"),
+            ("a:", "'a:'"),
+            ("a: b", "'a: b'"),
+            ("a:b", "a:b"),
+            ("a #b", "'a #b'"),
+            ("a#b", "a#b"),
+            ("#a", "'#a'"),
+            ("%a", "'%a'"),
+            ("@a", "'@a'"),
+            ("`a", "'`a'"),
+            ("!a", "'!a'"),
+            ("&a", "'&a'"),
+            ("*a", "'*a'"),
+            ("[a", "'[a'"),
+            ("]a", "']a'"),
+            ("{a", "'{a'"),
+            (",a", "',a'"),
+            ("a,b", "a,b"),
+            ("'a", "'''a'"),
+            ("it's", "it's"),
+            ("\"a", "'\"a'"),
+            ("a\"b", "a\"b"),
+            ("a\\b", "a\\b"),
+            (" a", "' a'"),
+            ("a ", "'a '"),
+            ("a\tb", "\"a\\tb\""),
+            ("\ta", "\"\\ta\""),
+            ("a\nb", "|-\n    a\n    b"),
+            ("a\nb\n", "|\n    a\n    b"),
+            ("a\n\n", "|+\n    a\n"),
+            ("\n", "|4+\n"),
+            ("\na", "|4-\n\n    a"),
+            (" a\nb", "|4-\n     a\n    b"),
+            ("a\n b", "|-\n    a\n     b"),
+            ("a \nb", "\"a \\nb\""),
+            ("a\nb ", "\"a\\nb \""),
+            ("a\n\tb", "|-\n    a\n    \tb"),
+            ("\ta\nb\u{2029}c \n", "\"\\ta\\nb\\Pc \\n\""),
+            ("a\rb", "\"a\\rb\""),
+            ("a\r\nb", "\"a\\r\\nb\""),
+            ("\0", "\"\\0\""),
+            ("\u{1b}", "\"\\e\""),
+            ("\u{7f}", "\"\\x7F\""),
+            ("\u{85}", "\"\\N\""),
+            ("\u{a0}", "\u{a0}"),
+            ("\u{2028}", "'\u{2028}'"),
+            ("a\u{2028}b", "'a\u{2028}    b'"),
+            ("a\u{2028} b", "\"a\\L b\""),
+            ("\u{feff}", "\"\\uFEFF\""),
+            ("\u{feff}a", "\"\\uFEFF\\x61\""),
+            ("a\u{feff}", "\"a\\uFEFF\""),
+            ("😀", "\"\\U0001F600\""),
+            ("😀\n", "\"\\U0001F600\\n\""),
+            ("\u{ffff}", "\"\\uFFFF\""),
+            ("", ""),
+        ] {
+            assert_eq!(printed(Node::from_str_like_go(text)), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn prints_other_values_as_sops_does() {
+        for (node, expected) in [
+            (Node::null_like_go(), "null"),
+            (Node::from_bool_like_go(true), "true"),
+            (Node::from_int_like_go(i64::MIN), "-9223372036854775808"),
+            (Node::from_float_like_go(1.0), "1"),
+            (Node::from_float_like_go(1e6), "1e+06"),
+            (Node::from_float_like_go(-1.5e-7), "-1.5e-07"),
+            (Node::from_float_like_go(f64::INFINITY), ".inf"),
+            (Node::from_float_like_go(f64::NEG_INFINITY), "-.inf"),
+            (Node::from_float_like_go(f64::NAN), ".nan"),
+            (Node::from_str_like_go("<<"), "!!merge <<"),
+        ] {
+            assert_eq!(printed(node), expected);
+        }
+    }
+
+    #[test]
+    fn prints_bytes_as_binary_unless_they_are_text() {
+        assert_eq!(printed(Node::from_bytes_like_go(b"text")), "text");
+        assert_eq!(printed(Node::from_bytes_like_go(b"\xff\xfe")), "!!binary //4=");
+        // 51 bytes are 68 characters, 52 are 72: a line of 70 and the rest.
+        assert_eq!(printed(Node::from_bytes_like_go(&[0xff; 51])), format!("!!binary {}", "/".repeat(68)));
+        assert_eq!(
+            printed(Node::from_bytes_like_go(&[0xff; 52])),
+            format!("!!binary |\n    {}w\n    ==", "/".repeat(69))
+        );
+    }
+
+    #[test]
+    fn tells_base_60_numbers() {
+        for (text, expected) in
+            [("1:0", true), ("+1_0:59.", true), ("1:60", false), ("1:", false), ("_1:0", false), ("1:0.5.", false)]
+        {
+            assert_eq!(is_base_60(text), expected, "{text}");
+        }
+    }
+}

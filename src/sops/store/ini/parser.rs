@@ -10,9 +10,12 @@ use crate::yaml::Position;
 /// The section of keys that stand before any `[section]`. It exists in every file.
 const DEFAULT_SECTION: &str = "DEFAULT";
 
+/// Byte order marks, which are skipped; go-ini goes on in bytes whatever they promise.
+const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
+
 /// Reads a file. Names are UTF-8, values and comments may be any bytes.
 pub(super) fn parse(text: &[u8]) -> Result<File, SopsError> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = BYTE_ORDER_MARKS.iter().find_map(|mark| text.strip_prefix(*mark)).unwrap_or(text);
     Parser { rest: text, line: b"", number: 0, comment: Vec::new(), nodes: NodeBudget::new() }.file()
 }
 

@@ -103,6 +103,14 @@ fn refuses_names_that_are_not_utf_8_but_takes_such_values() {
 }
 
 #[test]
+fn skips_any_byte_order_mark() {
+    for mark in [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"] {
+        let tree = load(&[mark, b"[a]"].concat()).unwrap();
+        assert!(matches!(&tree.documents[0].items[1], Item::Entry(entry) if entry.key == "a"));
+    }
+}
+
+#[test]
 fn prints_as_go_ini() {
     let ini = "; top\n; more\n[one]\na=1\nlonger key = x y ; after\n\n# before\nc=`#`\n\"d=\" = \" e \"\n[two]\n\
                f=\"\"\"g\nh\"\"\"\n[two]\ni=\n";

@@ -1,0 +1,309 @@
+//! Expected texts: printed by go.yaml.in/yaml/v3 v3.0.4 from the same nodes, except where a test is about a difference.
+
+use proptest::prelude::*;
+
+use super::write_like_sops;
+use crate::yaml::writer::sample::{any_node, document, double, folded, lines, list, literal, map, plain, single};
+use crate::yaml::writer::scalar::is_break;
+use crate::yaml::{Document, Node};
+
+fn print(documents: Vec<Document>) -> String {
+    write_like_sops(&documents, 4)
+}
+
+#[test]
+fn writes_blocks_with_sequences_indented() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (plain("a"), map(vec![(plain("b"), plain("1")), (plain("c"), map(vec![]))])),
+            (
+                plain("d"),
+                list(vec![
+                    plain("x"),
+                    map(vec![(plain("k"), plain("v")), (plain("n"), list(vec![plain("y")]))]),
+                    list(vec![plain("p"), list(vec![plain("q")])]),
+                    list(vec![])
+                ])
+            )
+        ]))]),
+        lines(&[
+            "a:",
+            "    b: 1",
+            "    c: {}",
+            "d:",
+            "    - x",
+            "    - k: v",
+            "      n:",
+            "        - y",
+            "    - - p",
+            "      - - q",
+            "    - []",
+        ])
+    );
+}
+
+#[test]
+fn separates_documents() {
+    assert_eq!(
+        print(vec![
+            document(map(vec![(plain("a"), plain("1"))])),
+            document(map(vec![])),
+            document(map(vec![(plain("b"), plain("2"))]))
+        ]),
+        lines(&["a: 1", "---", "{}", "---", "b: 2",])
+    );
+}
+
+#[test]
+fn writes_comments_of_keys_and_values() {
+    assert_eq!(
+        print(vec![document(
+            map(vec![
+                (plain("a").head("# head\n# two"), plain("1").line("# line")),
+                (
+                    plain("b").foot("# foot of b"),
+                    map(vec![(plain("c").foot("# foot of c"), plain("2"))]).head("# in b")
+                ),
+                (plain("d"), plain("3"))
+            ])
+            .head("# top")
+        )]),
+        lines(&[
+            "# top",
+            "# head",
+            "# two",
+            "a: 1 # line",
+            "b:",
+            "    # in b",
+            "    c: 2",
+            "    # foot of c",
+            "# foot of b",
+            "",
+            "d: 3",
+        ])
+    );
+}
+
+#[test]
+fn writes_comments_of_items() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (
+                plain("a"),
+                list(vec![
+                    plain("1").head("# head").line("# line"),
+                    map(vec![(plain("b"), plain("2"))]),
+                    plain("3").foot("# foot")
+                ])
+                .head("# first")
+            ),
+            (plain("z"), plain("0"))
+        ]))]),
+        lines(&["a:", "    # head", "    - 1 # line", "    - b: 2", "    - 3", "    # foot", "z: 0",])
+    );
+}
+
+#[test]
+fn sets_document_comments_off() {
+    assert_eq!(
+        print(vec![
+            document(map(vec![(plain("a"), plain("1"))])).head("# head").foot("# foot"),
+            document(map(vec![(plain("b"), plain("2"))])).head("# second")
+        ]),
+        lines(&["# head", "", "a: 1", "", "# foot", "---", "# second", "", "b: 2",])
+    );
+}
+
+#[test]
+fn writes_the_line_comment_of_a_key_before_its_block() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (plain("a").line("# line"), map(vec![(plain("b"), plain("1"))])),
+            (plain("c").line("# kept"), plain("2")),
+            (plain("d").line("# lost"), plain("3").line("# wins"))
+        ]))]),
+        lines(&["a: # line", "    b: 1", "c: 2 # kept", "d: 3 # wins",])
+    );
+}
+
+#[test]
+fn lets_the_comment_of_a_block_collection_slip_to_the_next_value() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (plain("a"), list(vec![map(vec![(plain("b"), plain("1"))]).line("# slips"), plain("2")])),
+            (plain("c"), plain("3"))
+        ]))]),
+        lines(&["a:", "    - b: 1", "    - 2 # slips", "c: 3",])
+    );
+}
+
+#[test]
+fn writes_long_and_multiline_keys_apart() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (plain(&"x".repeat(128)), plain("1")),
+            (plain(&"y".repeat(129)), map(vec![(plain("a"), plain("b"))])),
+            (literal("a\nb"), list(vec![plain("c")])),
+            (plain("p\u{2028}q"), plain("2"))
+        ]))]),
+        lines(&[
+            &format!("{}: 1", "x".repeat(128)),
+            &format!("? {}", "y".repeat(129)),
+            ":   a: b",
+            "? |-",
+            "    a",
+            "    b",
+            ":   - c",
+            "? 'p\u{2028}    q'",
+            ": 2",
+        ])
+    );
+}
+
+#[test]
+fn writes_flow_collections() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (
+                plain("a"),
+                map(vec![(plain("b"), plain("")), (plain("c,d"), list(vec![plain("x: y"), plain("1")]))]).flow()
+            ),
+            (plain("e"), list(vec![map(vec![(plain("f"), plain("g\nh"))]), list(vec![])]).flow())
+        ]))]),
+        lines(&["a: {b: '', 'c,d': ['x: y', 1]}", "e: [{f: \"g\\nh\"}, []]",])
+    );
+}
+
+#[test]
+fn writes_tags() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (plain("<<"), map(vec![(plain("a"), plain("b"))])),
+            (plain("c"), plain("YQ==").tagged("!!binary")),
+            (plain("d"), map(vec![(plain("e"), plain("f"))]).tagged("!custom")),
+            (plain("g"), double("12").tagged("tag:example.com,2000:x")),
+            (plain("h"), plain("x").tagged("!é")),
+            (plain("i"), list(vec![plain("<<")]))
+        ]))]),
+        lines(&[
+            "!!merge <<:",
+            "    a: b",
+            "c: !!binary YQ==",
+            "d: !custom",
+            "    e: f",
+            "g: !<tag:example.com,2000:x> \"12\"",
+            "h: !%C3%A9 x",
+            "i:",
+            "    - !!merge <<",
+        ])
+    );
+}
+
+#[test]
+fn honours_styles_where_the_text_allows() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (double("a"), single("b")),
+            (plain("c"), literal("d")),
+            (plain("e"), folded("f g\nh\n")),
+            (plain("i"), single("tab\there")),
+            (plain("j"), literal("x ")),
+            (plain("k"), single("a\nb"))
+        ]))]),
+        lines(&[
+            "\"a\": 'b'",
+            "c: |-",
+            "    d",
+            "e: >",
+            "    f g",
+            "",
+            "    h",
+            "",
+            "i: \"tab\\there\"",
+            "j: \"x \"",
+            "k: 'a",
+            "",
+            "    b'",
+        ])
+    );
+}
+
+#[test]
+fn gives_the_real_indentation_below_a_dash() {
+    // yaml.v3: `|4-` in both places, which nothing reads.
+    let item = || literal(" a\nb");
+    let nodes = map(vec![(plain("k"), list(vec![item(), map(vec![(plain("m"), item())])]))]);
+    assert_eq!(
+        print(vec![document(nodes)]),
+        lines(&["k:", "    - |2-", "       a", "      b", "    - m: |2-", "         a", "        b"])
+    );
+}
+
+#[test]
+fn quotes_a_text_that_a_tab_begins() {
+    // yaml.v3: a literal block that it cannot read; sops then prints `null`.
+    let nodes = map(vec![(plain("a"), literal("\tb\nc")), (plain("d"), Node::from_str_like_go("\te\nf"))]);
+    assert_eq!(print(vec![document(nodes)]), lines(&["a: \"\\tb\\nc\"", "d: \"\\te\\nf\""]));
+}
+
+#[test]
+fn keeps_empty_collections_on_the_line_of_their_key() {
+    // yaml.v3: `b: # slips` and `[]` at the start of the next line.
+    let inner = map(vec![(plain("x"), plain("1"))]).line("# slips");
+    let nodes = map(vec![(plain("a"), list(vec![inner])), (plain("b"), list(vec![]))]);
+    assert_eq!(print(vec![document(nodes)]), lines(&["a:", "    - x: 1", "b: [] # slips"]));
+}
+
+#[test]
+fn keeps_comments_out_of_block_scalars() {
+    // yaml.v3: the second line of the comment becomes the first of the text; the blank line before the last comment
+    // becomes the third line break of `b`.
+    let nodes = map(vec![(plain("a"), literal("x").line("# one\n# two")), (plain("b"), literal("y\n\n"))]);
+    assert_eq!(
+        print(vec![document(nodes).foot("# foot")]),
+        lines(&["a: |- # one # two", "    x", "b: |+", "    y", "", "# foot"])
+    );
+}
+
+#[test]
+fn replaces_control_characters_in_comments() {
+    // yaml.v3 prints them and refuses to read them.
+    let nodes = map(vec![(plain("a"), plain("1").line("#\u{1b}[31m\0"))]);
+    assert_eq!(print(vec![document(nodes)]), "a: 1 #\u{fffd}[31m\u{fffd}\n");
+}
+
+#[test]
+fn looks_at_the_next_line_when_it_folds() {
+    // yaml.v3 looks at the first line of the text: three line breaks after `a`.
+    assert_eq!(print(vec![document(folded("a\n b\nc"))]), lines(&[">-", "    a", "     b", "    c"]));
+}
+
+#[test]
+fn takes_other_indentations() {
+    let nodes = || vec![document(map(vec![(plain("a"), list(vec![map(vec![(plain("b"), plain("c\n"))])]))]))];
+    assert_eq!(write_like_sops(&nodes(), 2), lines(&["a:", "  - b: |", "      c"]));
+    assert_eq!(write_like_sops(&nodes(), 3), lines(&["a:", "   - b: |", "      c"]));
+    assert_eq!(write_like_sops(&nodes(), 10), lines(&["a:", "  - b: |", "      c"]));
+    assert_eq!(write_like_sops(&nodes(), 0), lines(&["a:", "    - b: |", "        c"]));
+}
+
+#[test]
+fn nesting_takes_no_stack() {
+    const DEPTH: usize = 50_000;
+    let mut nodes = plain("x");
+    for _ in 0..DEPTH {
+        nodes = list(vec![nodes]);
+    }
+    let documents = vec![document(nodes)];
+    let text = write_like_sops(&documents, 4);
+    // Dropping would take stack.
+    std::mem::forget(documents);
+    assert_eq!(text, format!("{}x\n", "- ".repeat(DEPTH)));
+}
+
+proptest! {
+    #[test]
+    fn never_panics_and_ends_with_a_break(shape in any_node(), indent in 0..12_usize) {
+        prop_assert!(write_like_sops(&[document(shape.node())], indent).ends_with(is_break));
+    }
+}
