@@ -12,6 +12,7 @@ mod architecture;
 mod differential;
 mod fixtures;
 mod harness;
+mod key_services;
 mod kustomize;
 mod oracle;
 mod process;
