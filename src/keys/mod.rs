@@ -26,6 +26,10 @@ mod gcp_kms;
 mod hc_vault;
 mod local;
 #[cfg(feature = "net")]
+#[cfg_attr(
+    not(all(feature = "aws", feature = "azure", feature = "gcp", feature = "vault")),
+    allow(dead_code, unused_imports, reason = "each key service uses its part")
+)]
 mod net;
 mod order;
 #[cfg(feature = "pgp")]

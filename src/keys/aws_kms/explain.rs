@@ -16,7 +16,8 @@ use crate::keys::net::{CallError, denied, is_code, not_mine, unavailable};
 const HINT: &str = "give this process AWS credentials: a role for its service account or instance, AWS_PROFILE, or \
                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
 
-pub(super) fn refusal(error: &SdkError<DecryptError, HttpResponse>) -> RefusedReason {
+/// The reason for the operator; `profile` is the one that the file names.
+pub(super) fn refusal(error: &SdkError<DecryptError, HttpResponse>, profile: Option<&str>) -> RefusedReason {
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
@@ -33,7 +34,7 @@ pub(super) fn refusal(error: &SdkError<DecryptError, HttpResponse>) -> RefusedRe
                 _ => denied(&format!("the answer (HTTP {status}) is not one of KMS")),
             }
         }
-        _ => of_chain(error),
+        _ => of_chain(error, profile),
     }
 }
 
@@ -81,7 +82,7 @@ fn of_service(code: Option<&str>, request: Option<&str>, status: u16) -> Refused
 }
 
 /// No answer of KMS: the connection failed, or there are no credentials to sign with.
-fn of_chain(error: &SdkError<DecryptError, HttpResponse>) -> RefusedReason {
+fn of_chain(error: &SdkError<DecryptError, HttpResponse>, profile: Option<&str>) -> RefusedReason {
     use aws_credential_types::provider::error::CredentialsError as Credentials;
 
     let mut credentials: Option<&Credentials> = None;
@@ -100,6 +101,10 @@ fn of_chain(error: &SdkError<DecryptError, HttpResponse>) -> RefusedReason {
         source = cause.source();
     }
     match credentials {
+        Some(Credentials::CredentialsNotLoaded(_) | Credentials::InvalidConfiguration(_)) if profile.is_some() => {
+            not_mine("no AWS credentials in the profile that the file names")
+                .with_hint("add the profile to ~/.aws/config")
+        }
         Some(Credentials::CredentialsNotLoaded(_)) => not_mine(
             "no AWS credentials (environment, web identity, shared config files, container and instance metadata)",
         )

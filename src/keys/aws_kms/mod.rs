@@ -82,7 +82,7 @@ impl<'env> AwsKms<'env> {
         };
         match tokio::time::timeout_at(network.call_deadline().into(), call).await {
             Err(_) => Err(unavailable("no answer in time")),
-            Ok(Err(error)) => Err(explain::refusal(&error)),
+            Ok(Err(error)) => Err(explain::refusal(&error, profile)),
             Ok(Ok(reply)) => match reply.plaintext {
                 Some(share) => Ok(KeyShare(Secret::new(share.into_inner()))),
                 None => Err(denied("the answer of KMS holds no plaintext")),

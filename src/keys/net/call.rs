@@ -1,10 +1,5 @@
 //! One question to a key service: bounded attempts, a bounded answer, and reasons without anything that was said.
 
-#![cfg_attr(
-    not(any(feature = "azure", feature = "gcp", feature = "vault")),
-    expect(dead_code, reason = "the AWS SDK repeats itself")
-)]
-
 use std::error::Error as _;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
@@ -157,9 +152,12 @@ async fn read_body(response: &mut Response) -> Result<SecretBytes, CallError> {
 fn classify(error: &reqwest::Error) -> CallError {
     let mut source = error.source();
     while let Some(cause) = source {
-        // rustls' errors travel inside io::Error, whose `source` skips the error itself.
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>());
+        // rustls' errors travel inside io::Error, once or twice, whose `source` skips what is inside.
+        let mut inner: &(dyn std::error::Error + 'static) = cause;
+        while let Some(wrapped) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            inner = wrapped;
+        }
+        let tls = inner.downcast_ref::<rustls::Error>();
         if let Some(rustls::Error::InvalidCertificate(certificate)) = tls {
             use rustls::CertificateError as Certificate;
             return match certificate {

@@ -346,6 +346,54 @@ fn a_service_that_accepts_and_never_answers_is_given_up() {
 }
 
 #[test]
+fn an_answer_without_end_is_given_up() {
+    let server = StandIn::start();
+    let Some(file) = encrypted(&[Service::Gcp], &server) else { return };
+    server.behave(Behaviour::Trickle);
+    let (run, time) = generate(&[file], &server, Service::Gcp.environment(&server));
+    assert!(run.failure(8).contains("no answer in time"), "{}", run.redacted());
+    assert!((9..28).contains(&time.as_secs()), "{time:?}");
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_gets_no_token() {
+    let plain = StandIn::start();
+    let Some(file) = encrypted(&[Service::Vault], &plain) else { return };
+    for (name, until, is_known, reason) in [
+        ("127.0.0.1", 4000, false, "the certificate of the service is not from a trusted authority"),
+        ("elsewhere.test", 4000, true, "the certificate of the service is for another name"),
+        ("127.0.0.1", 2001, true, "the certificate of the service has expired or is not yet valid"),
+    ] {
+        let server = StandIn::start_tls(name, until);
+        let file = file.replace(&plain.url(), &server.url());
+        let trusted = if is_known { &server } else { &plain };
+        let (run, _) = generate(std::slice::from_ref(&file), trusted, Service::Vault.environment(&server));
+        let message = run.failure(6);
+        assert!(message.contains(reason), "{message}");
+        assert_eq!((server.connections(), server.decryptions()), (1, 0), "{name}");
+        // The operator's own choice, as in sops.
+        let skip = [("VAULT_SKIP_VERIFY", "true".to_owned())];
+        let (run, _) = generate(&[file], trusted, Service::Vault.environment(&server).into_iter().chain(skip));
+        assert!(run.text().contains(CANARY), "{name}");
+    }
+}
+
+#[test]
+fn vault_trusts_the_authority_that_its_variables_name() {
+    let plain = StandIn::start();
+    let Some(file) = encrypted(&[Service::Vault], &plain) else { return };
+    let server = StandIn::start_tls("127.0.0.1", 4000);
+    let file = file.replace(&plain.url(), &server.url());
+    let bytes = [("VAULT_CACERT_BYTES", server.certificate.clone())];
+    let (run, _) =
+        generate(std::slice::from_ref(&file), &plain, Service::Vault.environment(&server).into_iter().chain(bytes));
+    assert!(run.text().contains(CANARY));
+    let nowhere = [("VAULT_CACERT", "/nowhere".to_owned())];
+    let (run, _) = generate(&[file], &server, Service::Vault.environment(&server).into_iter().chain(nowhere));
+    assert!(run.failure(6).contains("VAULT_CACERT=/nowhere does not exist"), "{}", run.redacted());
+}
+
+#[test]
 fn a_hostile_file_makes_no_connection() {
     let server = StandIn::start();
     for service in SERVICES {

@@ -199,5 +199,5 @@ fn moto_opens_with_context_alias_role_profile_and_web_identity() {
     let case = generator(&file.replace("aws_profile: \"\"", "aws_profile: none"), &environment);
     let case = case.file("credentials", profiles).env("AWS_SHARED_CREDENTIALS_FILE", path);
     let message = case.run().failure(6);
-    assert!(message.contains("no AWS credentials"), "{message}");
+    assert!(message.contains("no AWS credentials in the profile that the file names"), "{message}");
 }

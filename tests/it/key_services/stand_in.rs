@@ -34,6 +34,8 @@ pub enum Behaviour {
     Huge,
     /// Closes in the middle of the body.
     Reset,
+    /// One byte a second.
+    Trickle,
     /// Well, but late.
     Late(Duration),
 }
@@ -52,6 +54,8 @@ struct State {
     decryptions: AtomicUsize,
     ended: AtomicBool,
     tls: Arc<rustls::ServerConfig>,
+    /// Speaks TLS at once, not only after `CONNECT`.
+    is_tls: bool,
 }
 
 /// A token that no message may repeat.
@@ -61,9 +65,23 @@ pub fn token() -> String {
 
 impl StandIn {
     pub fn start() -> Self {
-        let names = ["unsops-test.vault.azure.net", "login.microsoftonline.com"].map(str::to_owned).to_vec();
-        let rcgen::CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(names).expect("a certificate");
+        Self::start_with(&["unsops-test.vault.azure.net", "login.microsoftonline.com"], 4000, false)
+    }
+
+    /// A server that speaks only TLS, with a certificate for a name and until a year.
+    pub fn start_tls(name: &str, until: i32) -> Self {
+        Self::start_with(&[name], until, true)
+    }
+
+    fn start_with(names: &[&str], until: i32, is_tls: bool) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let signing_key = rcgen::KeyPair::generate().expect("a key");
+        let mut parameters = rcgen::CertificateParams::new(names).expect("names");
+        // Two authorities of one name would be taken for one another.
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, format!("stand-in, TLS {is_tls}, {until}"));
+        parameters.not_before = rcgen::date_time_ymd(1990, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let cert = parameters.self_signed(&signing_key).expect("a certificate");
         let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
         let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -79,6 +97,7 @@ impl StandIn {
             decryptions: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             tls: Arc::new(tls),
+            is_tls,
         });
         let server = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -95,7 +114,7 @@ impl StandIn {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.state.is_tls { "https" } else { "http" }, self.address)
     }
 
     /// From now on. Counts begin anew.
@@ -167,6 +186,10 @@ impl Request {
 }
 
 fn serve(stream: TcpStream, state: &State) {
+    if state.is_tls {
+        serve_tls(stream, state);
+        return;
+    }
     let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
     let Some(request) = Request::read(&mut reader) else { return };
     if request.method == "CONNECT" {
@@ -174,13 +197,7 @@ fn serve(stream: TcpStream, state: &State) {
         if stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").is_err() {
             return;
         }
-        let connection = rustls::ServerConnection::new(Arc::clone(&state.tls)).expect("TLS");
-        let mut stream = BufReader::new(rustls::StreamOwned::new(connection, stream));
-        while let Some(request) = Request::read(&mut stream) {
-            if answer(&request, stream.get_mut(), state).is_none() {
-                return;
-            }
-        }
+        serve_tls(stream, state);
         return;
     }
     let mut writer = stream;
@@ -190,6 +207,16 @@ fn serve(stream: TcpStream, state: &State) {
             return;
         }
         next = Request::read(&mut reader);
+    }
+}
+
+fn serve_tls(stream: TcpStream, state: &State) {
+    let connection = rustls::ServerConnection::new(Arc::clone(&state.tls)).expect("TLS");
+    let mut stream = BufReader::new(rustls::StreamOwned::new(connection, stream));
+    while let Some(request) = Request::read(&mut stream) {
+        if answer(&request, stream.get_mut(), state).is_none() {
+            return;
+        }
     }
 }
 
@@ -235,6 +262,13 @@ fn answer(request: &Request, stream: &mut impl Write, state: &State) -> Option<(
         Behaviour::Reset => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{").ok()?;
             return None;
+        }
+        Behaviour::Trickle => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").ok()?;
+            loop {
+                stream.write_all(b" ").and_then(|()| stream.flush()).ok()?;
+                std::thread::park_timeout(Duration::from_secs(1));
+            }
         }
         Behaviour::Late(time) => {
             std::thread::park_timeout(time);
