@@ -146,10 +146,12 @@ mod tests {
         approve(&Approval::from_environment(&environment), address).ok().map(|url| url.to_string())
     }
 
+    type Variables = [(&'static str, &'static str)];
+
     #[test]
     fn sends_the_token_only_where_the_operator_said() {
         let good = "https://vault.example.com:8200";
-        let table: &[(&[(&str, &str)], &str, bool)] = &[
+        let table: &[(&Variables, &str, bool)] = &[
             (&[], good, false),
             (&[("VAULT_ADDR", good)], good, true),
             (&[("VAULT_ADDR", "https://vault.example.com:8200/")], good, true),
