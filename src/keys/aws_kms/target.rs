@@ -59,7 +59,7 @@ fn is_region(text: &str) -> bool {
         && (2..=5).contains(&first.len())
         && is_word(first)
         && (1..=3).contains(&middle.len())
-        && middle.iter().all(|part| is_word(part))
+        && middle.iter().all(is_word)
         && (1..=2).contains(&last.len())
         && last.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn sends_the_token_only_where_the_operator_said() {
         let good = "https://vault.example.com:8200";
-        let table: &[(&[(&str, &str)], &str, bool)] = &[
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, bool);
+        let table: &[Row<'_>] = &[
             (&[], good, false),
             (&[("VAULT_ADDR", good)], good, true),
             (&[("VAULT_ADDR", "https://vault.example.com:8200/")], good, true),

@@ -72,7 +72,7 @@ impl Roots {
         let mut store = RootCertStore::empty();
         let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
         store.add_parsable_certificates(certificates);
-        (!store.is_empty()).then(|| Self { store, is_built_in: false })
+        (!store.is_empty()).then_some(Self { store, is_built_in: false })
     }
 }
 
