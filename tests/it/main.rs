@@ -10,6 +10,7 @@
 
 mod architecture;
 mod differential;
+mod docs;
 mod fixtures;
 mod harness;
 mod key_services;

@@ -146,12 +146,11 @@ mod tests {
         approve(&Approval::from_environment(&environment), address).ok().map(|url| url.to_string())
     }
 
-    type Variables = [(&'static str, &'static str)];
-
     #[test]
     fn sends_the_token_only_where_the_operator_said() {
         let good = "https://vault.example.com:8200";
-        let table: &[(&Variables, &str, bool)] = &[
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, bool);
+        let table: &[Row<'_>] = &[
             (&[], good, false),
             (&[("VAULT_ADDR", good)], good, true),
             (&[("VAULT_ADDR", "https://vault.example.com:8200/")], good, true),
