@@ -1,5 +1,6 @@
 //! Every bound, its unit, and its reason (design: "everything has a bound").
 
+use std::num::NonZero;
 use std::time::Duration;
 
 /// Longest outside name in a message, in characters: enough for an ARN or an age recipient, short enough for a log line.
@@ -16,6 +17,10 @@ pub const STDIN_BYTES: usize = 64 << 20;
 
 /// Most sources of one run.
 pub const SOURCES: usize = 4096;
+
+/// Sources that are decrypted at a time unless `KSOPS_CONCURRENCY_LIMIT` says otherwise; KSOPS' default. Key services
+/// answer in tens of milliseconds, so this is more than there are processors.
+pub const CONCURRENCY: NonZero<usize> = NonZero::new(20).expect("20 is not zero");
 
 /// Most bytes decrypted in one run.
 pub const DECRYPTED_BYTES: usize = 256 << 20;

@@ -42,7 +42,7 @@ impl<'a> Decryptor<'a> {
     /// `KSOPS_CONCURRENCY_LIMIT` is not a positive number; KSOPS refuses it, too.
     pub fn new(root: &'a Root, keys: &'a dyn KeyService, env: &Environment) -> Result<Self, Record> {
         let concurrency = match env.non_empty("KSOPS_CONCURRENCY_LIMIT") {
-            None => thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            None => limits::CONCURRENCY,
             Some(limit) => limit.parse().map_err(|_| {
                 Record::new(Failure::Usage, "KSOPS_CONCURRENCY_LIMIT is not a positive number")
                     .hint("unset KSOPS_CONCURRENCY_LIMIT, or set it to the number of files to decrypt at a time")
