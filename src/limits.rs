@@ -80,8 +80,37 @@ pub const KEY_LINE_BYTES: usize = (64 << 10) - 1;
 /// Most answers about wrapped keys that are remembered during a run.
 pub const KEY_ANSWERS: usize = 4096;
 
-/// Most key groups whose network keys are asked at the same time for one file.
-pub const NETWORK_GROUPS: usize = 8;
+/// Most network keys of one file that are asked at the same time.
+pub const NETWORK_KEYS: usize = 16;
+
+/// How long a key service has before the next key of its group is tried beside it. Services answer within 300 ms; a
+/// file that another key opens must not wait 2 s for a silent one.
+pub const NETWORK_HEAD_START: Duration = Duration::from_secs(1);
+
+/// Longest time of one attempt to ask a key service.
+pub const NETWORK_ATTEMPT: Duration = Duration::from_secs(10);
+
+/// Longest time to connect to a key service.
+pub const NETWORK_CONNECT: Duration = Duration::from_secs(5);
+
+/// Most attempts to ask a key service for one key.
+pub const NETWORK_ATTEMPTS: u32 = 3;
+
+/// Longest time to ask a key service for one key, all attempts together.
+pub const NETWORK_CALL: Duration = Duration::from_secs(25);
+
+/// Longest pause before the second attempt; doubled before the third. Pauses are random, so that many runs do not come
+/// back together.
+pub const NETWORK_PAUSE: Duration = Duration::from_millis(400);
+
+/// Longest pause that a key service may ask for (`Retry-After`); whoever asks for more is left alone.
+pub const NETWORK_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Largest answer of a key service, in bytes; real ones are below 20 KiB.
+pub const NETWORK_ANSWER_BYTES: usize = 1 << 20;
+
+/// Largest wrapped key for a key service, in bytes. AWS allows 6 KiB, GCP 64 KiB.
+pub const NETWORK_KEY_BYTES: usize = 128 << 10;
 
 /// Largest regular expression of a metadata rule, in bytes.
 pub const REGEX_BYTES: usize = 4096;

@@ -79,7 +79,7 @@ pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFil
 }
 
 /// The files of a directory of keys, sorted; hidden ones (`..data` of a mounted Kubernetes Secret) left out.
-#[cfg(feature = "pgp")]
+#[cfg(any(feature = "pgp", feature = "vault"))]
 pub(super) fn list(directory: &Path) -> Result<Vec<std::path::PathBuf>, KeyFileError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)?.take(limits::KEY_FILES) {

@@ -15,20 +15,31 @@
 
 mod age;
 mod age_pq;
+#[cfg(feature = "aws")]
+mod aws_kms;
+#[cfg(feature = "azure")]
+mod azure_kv;
 mod exec;
+#[cfg(feature = "gcp")]
+mod gcp_kms;
+#[cfg(feature = "vault")]
+mod hc_vault;
 mod local;
+#[cfg(feature = "net")]
+mod net;
 mod order;
 #[cfg(feature = "pgp")]
 mod pgp;
 mod terminal;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use self::order::{DecryptionOrder, lock};
+use self::order::{Ask, DecryptionOrder, Question, lock};
 use crate::environment::Environment;
 use crate::limits;
 use crate::sops::data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest, display_name};
@@ -52,8 +63,25 @@ pub struct Keyring<'env> {
     age: age::Age<'env>,
     #[cfg(feature = "pgp")]
     pgp: pgp::Pgp,
-    answers: Mutex<HashMap<[u8; 32], Arc<OnceLock<Answer>>>>,
+    #[cfg(feature = "net")]
+    network: net::Network<'env>,
+    #[cfg(feature = "aws")]
+    aws_kms: aws_kms::AwsKms<'env>,
+    #[cfg(feature = "azure")]
+    azure_kv: azure_kv::AzureKeyVault<'env>,
+    #[cfg(feature = "gcp")]
+    gcp_kms: gcp_kms::GcpKms<'env>,
+    #[cfg(feature = "vault")]
+    hc_vault: hc_vault::HcVault<'env>,
+    answers: Answers<OnceLock<Answer>>,
+    #[cfg(feature = "net")]
+    network_answers: Answers<tokio::sync::OnceCell<Answer>>,
+    /// Key services that kept us waiting.
+    slow: Mutex<BTreeSet<String>>,
 }
+
+/// Answers by [`fingerprint`] of the wrapped key.
+type Answers<Cell> = Mutex<HashMap<[u8; 32], Arc<Cell>>>;
 
 /// A variable that the keyring cannot make sense of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +136,20 @@ impl<'env> Keyring<'env> {
             age: age::Age::new(environment, policy),
             #[cfg(feature = "pgp")]
             pgp: pgp::Pgp::new(environment, policy),
+            #[cfg(feature = "net")]
+            network: net::Network::new(environment, policy.deadline),
+            #[cfg(feature = "aws")]
+            aws_kms: aws_kms::AwsKms::new(environment),
+            #[cfg(feature = "azure")]
+            azure_kv: azure_kv::AzureKeyVault::new(environment, policy),
+            #[cfg(feature = "gcp")]
+            gcp_kms: gcp_kms::GcpKms::new(environment),
+            #[cfg(feature = "vault")]
+            hc_vault: hc_vault::HcVault::new(environment),
             answers: Mutex::default(),
+            #[cfg(feature = "net")]
+            network_answers: Mutex::default(),
+            slow: Mutex::default(),
         })
     }
 
@@ -117,30 +158,19 @@ impl<'env> Keyring<'env> {
         let sources = self.age.describe();
         #[cfg(feature = "pgp")]
         let sources = [sources, self.pgp.describe()].concat();
+        #[cfg(feature = "aws")]
+        let sources = [sources, self.aws_kms.describe()].concat();
+        #[cfg(feature = "azure")]
+        let sources = [sources, self.azure_kv.describe()].concat();
+        #[cfg(feature = "gcp")]
+        let sources = [sources, self.gcp_kms.describe()].concat();
+        #[cfg(feature = "vault")]
+        let sources = [sources, self.hc_vault.describe(&self.network)].concat();
         sources
     }
 
-    /// Asks the provider of a key, or repeats its answer if this very key was asked for before.
-    fn answer(&self, key: &MasterKey) -> Answer {
-        let name = fingerprint(key);
-        let known = {
-            let mut answers = lock(&self.answers);
-            if answers.len() >= limits::KEY_ANSWERS && !answers.contains_key(&name) {
-                None
-            } else {
-                Some(Arc::clone(answers.entry(name).or_default()))
-            }
-        };
-        match known {
-            None => self.ask(key),
-            Some(known) => match known.get_or_init(|| self.ask(key)) {
-                Ok(share) => Ok(KeyShare(share.0.duplicate())),
-                Err(reason) => Err(reason.clone()),
-            },
-        }
-    }
-
-    fn ask(&self, key: &MasterKey) -> Answer {
+    /// Opens a local key.
+    fn open_local(&self, key: &MasterKey) -> Answer {
         match key {
             MasterKey::Age { recipient, enc } => self.age.open(recipient, enc),
             MasterKey::HuaweiKms { .. } => Err(RefusedReason {
@@ -151,17 +181,120 @@ impl<'env> Keyring<'env> {
             MasterKey::Pgp { fingerprint, enc } => self.pgp.open(fingerprint, enc),
             #[cfg(not(feature = "pgp"))]
             MasterKey::Pgp { .. } => Err(not_in_this_build("PGP", "pgp")),
+            MasterKey::AwsKms { .. }
+            | MasterKey::AzureKeyVault { .. }
+            | MasterKey::GcpKms { .. }
+            | MasterKey::HcVault { .. } => Err(not_in_this_build(key.kind(), "net")),
+        }
+    }
+
+    /// Asks the key service of a network key.
+    async fn open_network(&self, key: &MasterKey) -> Answer {
+        #[cfg(feature = "net")]
+        if !self.network.is_ready() {
+            return Err(net::unavailable("the machine is out of descriptors or memory"));
+        }
+        match key {
+            #[cfg(feature = "aws")]
+            MasterKey::AwsKms { arn, role, context, aws_profile, enc } => {
+                self.aws_kms.open(&self.network, arn, role.as_deref(), aws_profile.as_deref(), context, enc).await
+            }
+            #[cfg(not(feature = "aws"))]
             MasterKey::AwsKms { .. } => Err(not_in_this_build("AWS KMS", "aws")),
+            #[cfg(feature = "azure")]
+            MasterKey::AzureKeyVault { vault_url, name, version, enc } => {
+                self.azure_kv.open(&self.network, vault_url, name, version, enc).await
+            }
+            #[cfg(not(feature = "azure"))]
             MasterKey::AzureKeyVault { .. } => Err(not_in_this_build("Azure Key Vault", "azure")),
+            #[cfg(feature = "gcp")]
+            MasterKey::GcpKms { resource_id, enc } => self.gcp_kms.open(&self.network, resource_id, enc).await,
+            #[cfg(not(feature = "gcp"))]
             MasterKey::GcpKms { .. } => Err(not_in_this_build("GCP KMS", "gcp")),
+            #[cfg(feature = "vault")]
+            MasterKey::HcVault { vault_address, engine_path, key_name, enc } => {
+                self.hc_vault.open(&self.network, vault_address, engine_path, key_name, enc).await
+            }
+            #[cfg(not(feature = "vault"))]
             MasterKey::HcVault { .. } => Err(not_in_this_build("HashiCorp Vault", "vault")),
+            MasterKey::Age { .. } | MasterKey::HuaweiKms { .. } | MasterKey::Pgp { .. } => self.open_local(key),
         }
     }
 }
 
+/// Every wrapped key is asked for once in a run; later answers are repeats.
+impl<'k> Ask<'k> for Keyring<'_> {
+    fn local(&self, key: &'k MasterKey) -> Answer {
+        match remembered(&self.answers, key) {
+            None => self.open_local(key),
+            Some(known) => repeat(known.get_or_init(|| self.open_local(key))),
+        }
+    }
+
+    fn network<'a>(&'a self, key: &'k MasterKey) -> Question<'a>
+    where
+        'k: 'a,
+    {
+        Box::pin(async move {
+            #[cfg(feature = "net")]
+            if let Some(known) = remembered(&self.network_answers, key) {
+                // A question that is dropped half-way, because another key was faster, is taken over by whoever waits.
+                return repeat(known.get_or_init(|| self.open_network(key)).await);
+            }
+            self.open_network(key).await
+        })
+    }
+
+    fn wait(&self, poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>, until: Option<Instant>) {
+        #[cfg(feature = "net")]
+        self.network.wait(poll, until);
+        #[cfg(not(feature = "net"))]
+        {
+            // Without network every question is answered when it is first polled.
+            _ = (poll(&mut Context::from_waker(std::task::Waker::noop())), until);
+        }
+    }
+
+    fn is_slow(&self, key: &MasterKey) -> bool {
+        lock(&self.slow).contains(&service(key))
+    }
+
+    fn is_waited_for(&self, key: &MasterKey) {
+        lock(&self.slow).insert(service(key));
+    }
+}
+
+/// The place where the answer for a key is kept; `None` once there are too many.
+fn remembered<Cell: Default>(answers: &Answers<Cell>, key: &MasterKey) -> Option<Arc<Cell>> {
+    let name = fingerprint(key);
+    let mut answers = lock(answers);
+    if answers.len() >= limits::KEY_ANSWERS && !answers.contains_key(&name) {
+        return None;
+    }
+    Some(Arc::clone(answers.entry(name).or_default()))
+}
+
+fn repeat(answer: &Answer) -> Answer {
+    match answer {
+        Ok(share) => Ok(KeyShare(share.0.duplicate())),
+        Err(reason) => Err(reason.clone()),
+    }
+}
+
+/// The service that a key is kept by, as far as one may be silent while another is not.
+fn service(key: &MasterKey) -> String {
+    let place = match key {
+        MasterKey::AwsKms { arn, .. } => arn.split(':').nth(3).unwrap_or_default(),
+        MasterKey::AzureKeyVault { vault_url, .. } => vault_url,
+        MasterKey::HcVault { vault_address, .. } => vault_address,
+        MasterKey::Age { .. } | MasterKey::GcpKms { .. } | MasterKey::HuaweiKms { .. } | MasterKey::Pgp { .. } => "",
+    };
+    format!("{} {place}", key.kind())
+}
+
 impl KeyService for Keyring<'_> {
     fn open(&self, request: &ShareRequest<'_>) -> Attempt {
-        let tried = order::try_keys(&self.order, request, &|key| self.answer(key));
+        let tried = order::try_keys(&self.order, request, self);
         let name = |group: usize, place: usize| {
             request.groups.get(group).and_then(|keys| keys.0.get(place)).map_or_else(|| "?".into(), display_name)
         };
@@ -234,12 +367,7 @@ mod tests {
     fn says_that_a_provider_is_missing() {
         let environment = Environment::new([], None);
         let keyring = Keyring::from_environment(&environment, KeyPolicy::default()).unwrap();
-        let key = MasterKey::GcpKms { resource_id: "projects/p".into(), enc: String::new() };
-        let Err(RefusedReason { refusal: Refusal::NotMine(why), .. }) = keyring.answer(&key) else {
-            panic!("not refused")
-        };
-        assert_eq!(why.as_str(), "this build has no support for GCP KMS keys");
-        let Err(huawei) = keyring.answer(&MasterKey::HuaweiKms { key_id: "r:u".into() }) else { panic!("not refused") };
+        let Err(huawei) = keyring.local(&MasterKey::HuaweiKms { key_id: "r:u".into() }) else { panic!("not refused") };
         assert_eq!(huawei.refusal, Refusal::NotMine("keys of Huawei Cloud KMS are not supported".into()));
     }
 

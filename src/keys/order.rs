@@ -1,10 +1,12 @@
 //! In which order the keys of a file are tried, and when trying stops.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use super::{KeyringError, RefusedReason};
+use super::{Answer, KeyringError, RefusedReason};
 use crate::limits;
 use crate::sops::data_key::{KeyShare, ShareRequest};
 use crate::sops::metadata::{KeyGroup, MasterKey};
@@ -55,95 +57,147 @@ pub(super) struct Tried {
     pub(super) refused: Vec<(usize, usize, RefusedReason)>,
 }
 
-/// The keys of one group that are still to be tried.
-struct Pending<'k> {
-    group: usize,
-    keys: VecDeque<(usize, &'k MasterKey)>,
+/// How keys are asked: what the keyring provides, and tests imitate.
+pub(super) trait Ask<'k> {
+    /// Opens a local key, on this thread.
+    fn local(&self, key: &'k MasterKey) -> Answer;
+    /// A question to a key service; nothing happens before it is polled, and nothing remains once it is dropped.
+    fn network<'a>(&'a self, key: &'k MasterKey) -> Question<'a>
+    where
+        'k: 'a;
+    /// Polls until it is ready, or until then.
+    fn wait(&self, poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>, until: Option<Instant>);
+    /// Whether the service of this key has kept us waiting before.
+    fn is_slow(&self, key: &MasterKey) -> bool;
+    /// Remembers that the service of this key keeps us waiting.
+    fn is_waited_for(&self, key: &MasterKey);
 }
 
-impl<'k> Pending<'k> {
-    /// Takes the next key if it is local, or if it is not.
+/// An answer of a key service to come.
+pub(super) type Question<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
+
+/// One group while its keys are tried.
+struct Trial<'k, 'a> {
+    group: usize,
+    /// Keys still to be tried, each with its place in the group.
+    keys: VecDeque<(usize, &'k MasterKey)>,
+    /// Keys that are being asked.
+    asked: Vec<(usize, &'k MasterKey, Question<'a>)>,
+    /// When the next key may be asked although the last one has not answered.
+    head_start_over: Option<Instant>,
+}
+
+impl<'k> Trial<'k, '_> {
+    /// Takes the next key, if its turn has come and if it is local, or if it is not.
     fn next_if(&mut self, local: bool) -> Option<(usize, &'k MasterKey)> {
-        self.keys.pop_front_if(|(_, key)| is_local(key) == local)
+        let is_turn = self.asked.is_empty() || self.head_start_over.is_none_or(|over| over <= Instant::now());
+        self.keys.pop_front_if(|(_, key)| is_turn && is_local(key) == local)
+    }
+
+    /// When the next key's turn comes, if there is one.
+    fn next_turn(&self) -> Option<Instant> {
+        if self.keys.is_empty() { None } else { self.head_start_over }
     }
 }
 
 /// Tries keys until as many groups are open as the request needs, or none are left.
 ///
 /// Each group goes through its keys in order. Where the next key of a group is local it is tried at once, on this
-/// thread; only when no group has a local key next are the groups' network keys asked, several groups at a time.
-pub(super) fn try_keys<'k, A>(order: &DecryptionOrder, request: &ShareRequest<'k>, ask: &A) -> Tried
-where
-    A: Fn(&'k MasterKey) -> Result<KeyShare, RefusedReason> + Sync,
-{
+/// thread; only when no group has a local key next are network keys asked, those of several groups at a time, at most
+/// [`limits::NETWORK_KEYS`] in all. A key service that has not answered within [`limits::NETWORK_HEAD_START`] keeps its
+/// chance, but the next key of the group is tried beside it; so a silent service delays no file that another key opens.
+pub(super) fn try_keys<'k>(order: &DecryptionOrder, request: &ShareRequest<'k>, ask: &impl Ask<'k>) -> Tried {
     let mut tried = Tried::default();
-    let mut groups: Vec<_> =
-        request.groups.iter().enumerate().map(|(group, keys)| Pending { group, keys: order.sort(keys) }).collect();
-    while tried.shares.len() < request.needed && groups.iter().any(|group| !group.keys.is_empty()) {
-        for group in &mut groups {
-            if tried.shares.len() >= request.needed {
-                break;
+    let mut trials: Vec<Trial<'k, '_>> = request
+        .groups
+        .iter()
+        .enumerate()
+        .map(|(group, keys)| Trial { group, keys: order.sort(keys), asked: Vec::new(), head_start_over: None })
+        .collect();
+    loop {
+        for trial in &mut trials {
+            while tried.shares.len() < request.needed
+                && let Some((place, key)) = trial.next_if(true)
+            {
+                settle(trial, place, ask.local(key), &mut tried);
             }
-            try_group(group, true, ask, &mut tried);
         }
-        if tried.shares.len() < request.needed {
-            try_network(&mut groups, request.needed, ask, &mut tried);
+        if tried.shares.len() >= request.needed {
+            break;
+        }
+        ask_network(&mut trials, ask);
+        if trials.iter().all(|trial| trial.asked.is_empty()) {
+            break;
+        }
+        for (index, place, answer) in wait_for_answers(&mut trials, ask) {
+            if let Some(trial) = trials.get_mut(index) {
+                settle(trial, place, answer, &mut tried);
+            }
         }
     }
+    let rank = |group: usize, place: usize| {
+        let sorted = request.groups.get(group).map(|keys| order.sort(keys)).unwrap_or_default();
+        sorted.iter().position(|(other, _)| *other == place)
+    };
+    tried.refused.sort_by_cached_key(|(group, place, _)| (*group, rank(*group, *place)));
     tried
 }
 
-/// Tries the keys at the head of a group that are all local, or all not; stops at the first that opens.
-fn try_group<'k, A>(group: &mut Pending<'k>, local: bool, ask: &A, tried: &mut Tried)
-where
-    A: Fn(&'k MasterKey) -> Result<KeyShare, RefusedReason>,
-{
-    while let Some((place, key)) = group.next_if(local) {
-        match ask(key) {
-            Ok(share) => {
-                tried.shares.push((group.group, share));
-                group.keys.clear();
-            }
-            Err(reason) => tried.refused.push((group.group, place, reason)),
+/// Takes a key's answer: the first that opens ends the trial of its group.
+fn settle(trial: &mut Trial<'_, '_>, place: usize, answer: Answer, tried: &mut Tried) {
+    match answer {
+        Ok(share) => {
+            tried.shares.push((trial.group, share));
+            trial.keys.clear();
+            trial.asked.clear();
+        }
+        Err(reason) => {
+            tried.refused.push((trial.group, place, reason));
+            trial.head_start_over = None;
         }
     }
 }
 
-/// Asks the network keys that are next in their groups, at most [`limits::NETWORK_GROUPS`] groups at a time; no new
-/// group is begun once enough are open.
-fn try_network<'k, A>(groups: &mut [Pending<'k>], needed: usize, ask: &A, tried: &mut Tried)
-where
-    A: Fn(&'k MasterKey) -> Result<KeyShare, RefusedReason> + Sync,
-{
-    let mut waiting: VecDeque<_> = groups.iter_mut().filter(|group| !group.keys.is_empty()).collect();
-    if waiting.len() < 2 {
-        if let Some(group) = waiting.pop_front() {
-            try_group(group, false, ask, tried);
+/// Begins to ask the network keys whose turn has come.
+fn ask_network<'k: 'a, 'a, A: Ask<'k>>(trials: &mut [Trial<'k, 'a>], ask: &'a A) {
+    let mut asked: usize = trials.iter().map(|trial| trial.asked.len()).sum();
+    for trial in trials {
+        while asked < limits::NETWORK_KEYS
+            && let Some((place, key)) = trial.next_if(false)
+        {
+            let head_start = if ask.is_slow(key) { Duration::ZERO } else { limits::NETWORK_HEAD_START };
+            trial.head_start_over = Some(Instant::now() + head_start);
+            trial.asked.push((place, key, ask.network(key)));
+            asked += 1;
         }
-        return;
     }
-    let workers = waiting.len().min(limits::NETWORK_GROUPS);
-    let opened = AtomicUsize::new(tried.shares.len());
-    let (waiting, results) = (Mutex::new(waiting), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while opened.load(Ordering::Relaxed) < needed {
-                    let Some(group) = lock(&waiting).pop_front() else { return };
-                    let mut result = Tried::default();
-                    try_group(group, false, ask, &mut result);
-                    opened.fetch_add(result.shares.len(), Ordering::Relaxed);
-                    lock(&results).push((group.group, result));
+}
+
+/// Waits until a key answers or the turn of another comes. Gives back the answers: index of the trial, place, answer.
+fn wait_for_answers<'k>(trials: &mut [Trial<'k, '_>], ask: &impl Ask<'k>) -> Vec<(usize, usize, Answer)> {
+    let is_full = trials.iter().map(|trial| trial.asked.len()).sum::<usize>() >= limits::NETWORK_KEYS;
+    let until = if is_full { None } else { trials.iter().filter_map(Trial::next_turn).min() };
+    let mut answers = Vec::new();
+    let mut poll = |context: &mut Context<'_>| {
+        for (index, trial) in trials.iter_mut().enumerate() {
+            trial.asked.retain_mut(|(place, _, question)| match question.as_mut().poll(context) {
+                Poll::Ready(answer) => {
+                    answers.push((index, *place, answer));
+                    false
                 }
+                Poll::Pending => true,
             });
         }
-    });
-    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    results.sort_by_key(|(group, _)| *group);
-    for (_, result) in results {
-        tried.shares.extend(result.shares);
-        tried.refused.extend(result.refused);
+        if answers.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+    };
+    ask.wait(&mut poll, until);
+    let now = Instant::now();
+    for trial in trials {
+        if trial.head_start_over.is_some_and(|over| over <= now) {
+            trial.asked.iter().for_each(|(_, key, _)| ask.is_waited_for(key));
+        }
     }
+    answers
 }
 
 /// Whether a key is opened without network. Huawei's is, as it is refused without.
@@ -193,17 +247,54 @@ mod tests {
     fn run(order: Option<&str>, groups: Vec<Vec<MasterKey>>, needed: usize) -> (Vec<usize>, Vec<String>, usize) {
         let groups: Vec<_> = groups.into_iter().map(KeyGroup).collect();
         let order = DecryptionOrder::parse(order).unwrap_or_else(|_| panic!("order"));
-        let asked = Mutex::new(Vec::new());
-        let tried = try_keys(&order, &ShareRequest { groups: &groups, needed }, &|key| {
-            lock(&asked).push(name(key).to_owned());
+        let keys = Keys::default();
+        let tried = try_keys(&order, &ShareRequest { groups: &groups, needed }, &keys);
+        let mut opened: Vec<_> = tried.shares.iter().map(|(group, _)| *group).collect();
+        opened.sort_unstable();
+        (opened, keys.asked.into_inner().unwrap(), tried.refused.len())
+    }
+
+    /// Keys that open if their name starts with `good`, and never answer if it starts with `mute`.
+    #[derive(Default)]
+    struct Keys {
+        asked: Mutex<Vec<String>>,
+        slow: Mutex<BTreeSet<String>>,
+    }
+
+    impl<'k> Ask<'k> for Keys {
+        fn local(&self, key: &'k MasterKey) -> Answer {
+            lock(&self.asked).push(name(key).to_owned());
             if name(key).starts_with("good") {
                 Ok(KeyShare(SecretBytes::from("share")))
             } else {
                 Err(RefusedReason { refusal: Refusal::NotMine("no".into()), hint: None })
             }
-        });
-        let opened = tried.shares.iter().map(|(group, _)| *group).collect();
-        (opened, asked.into_inner().unwrap(), tried.refused.len())
+        }
+
+        fn network<'a>(&'a self, key: &'k MasterKey) -> Question<'a>
+        where
+            'k: 'a,
+        {
+            Box::pin(async {
+                let answer = self.local(key);
+                if name(key).starts_with("mute") { std::future::pending().await } else { answer }
+            })
+        }
+
+        fn wait(&self, poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>, until: Option<Instant>) {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            while poll(&mut context).is_pending() && until.is_none_or(|until| Instant::now() < until) {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+
+        fn is_slow(&self, key: &MasterKey) -> bool {
+            lock(&self.slow).contains(name(key))
+        }
+
+        fn is_waited_for(&self, key: &MasterKey) {
+            lock(&self.slow).insert(name(key).to_owned());
+        }
     }
 
     #[test]
@@ -240,6 +331,30 @@ mod tests {
         let groups = (0..20).map(|i| vec![gcp("bad"), gcp(&format!("good {i}"))]).collect();
         let (opened, _, refused) = run(None, groups, 20);
         assert_eq!((opened, refused), ((0..20).collect(), 20));
+    }
+
+    #[test]
+    fn a_silent_service_delays_only_its_head_start() {
+        for order in [None, Some("gcp_kms")] {
+            let start = Instant::now();
+            let (opened, asked, _) = run(order, vec![vec![gcp("mute"), gcp("bad"), gcp("good")]], 1);
+            assert_eq!((opened, asked.len()), (vec![0], 3));
+            assert!(start.elapsed() < limits::NETWORK_HEAD_START * 2, "{:?}", start.elapsed());
+        }
+        let (opened, asked, _) = run(Some("gcp_kms"), vec![vec![gcp("mute"), age("good")]], 1);
+        assert_eq!((opened, asked), (vec![0], vec!["mute".to_owned(), "good".to_owned()]));
+    }
+
+    #[test]
+    fn a_service_that_was_silent_once_has_no_head_start_again() {
+        let groups = [KeyGroup(vec![gcp("mute"), gcp("good")])];
+        let order = DecryptionOrder::parse(None).unwrap_or_else(|_| panic!("order"));
+        let keys = Keys::default();
+        let request = ShareRequest { groups: &groups, needed: 1 };
+        assert_eq!(try_keys(&order, &request, &keys).shares.len(), 1);
+        let start = Instant::now();
+        assert_eq!(try_keys(&order, &request, &keys).shares.len(), 1);
+        assert!(start.elapsed() < limits::NETWORK_HEAD_START / 2, "{:?}", start.elapsed());
     }
 
     #[test]

@@ -10,8 +10,10 @@
 
 mod architecture;
 mod differential;
+mod docs;
 mod fixtures;
 mod harness;
+mod key_services;
 mod kustomize;
 mod oracle;
 mod process;

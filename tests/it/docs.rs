@@ -1,0 +1,67 @@
+//! README and `examples/` do what they say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::harness::{tests_dir, tool, unsops};
+
+fn root() -> PathBuf {
+    tests_dir().parent().expect("the project").to_owned()
+}
+
+fn run(program: &Path, args: &[&str], dir: &Path, path: &str) -> Output {
+    Command::new(program)
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", path)
+        .env("SOPS_AGE_KEY_FILE", root().join("examples/keys.txt"))
+        .output()
+        .expect("the program starts")
+}
+
+/// Every folder below `examples/` with a kustomization.
+fn kustomizations(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.join("kustomization.yaml").exists() {
+            found.push(entry);
+        } else if entry.is_dir() {
+            found.extend(kustomizations(&entry));
+        }
+    }
+    found
+}
+
+#[test]
+fn first_command_of_the_readme_prints_a_secret() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README");
+    let command = "SOPS_AGE_KEY_FILE=examples/keys.txt cargo run --release -- examples/quickstart/generator.yaml";
+    assert!(readme.contains(command));
+    let output = run(&unsops(), &["examples/quickstart/generator.yaml"], &root(), "");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("kind: Secret") && text.contains("password: correct horse battery staple"));
+}
+
+#[test]
+fn every_example_is_in_the_readme_and_builds() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README");
+    let Some(kustomize) = tool("kustomize") else { return };
+    let bin = tempfile::tempdir().expect("a folder");
+    for name in ["unsops", "ksops", "SopsSecretGenerator"] {
+        std::os::unix::fs::symlink(unsops(), bin.path().join(name)).expect("a link");
+    }
+    let examples = kustomizations(&root().join("examples"));
+    assert!(examples.len() >= 7, "{examples:?}");
+    for example in examples {
+        let name = example.strip_prefix(root().join("examples")).expect("below examples");
+        let first = name.iter().next().expect("a name").to_string_lossy();
+        assert!(readme.contains(&format!("`{first}`")), "README does not name {first}");
+        let args = ["build", "--enable-alpha-plugins", "--enable-exec", "."];
+        let output = run(&kustomize, &args, &example, &bin.path().to_string_lossy());
+        assert!(output.status.success(), "{name:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("kind: Secret"), "{name:?}");
+    }
+}

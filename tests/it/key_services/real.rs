@@ -1,0 +1,203 @@
+//! Round trips with a real OpenBao and with moto's AWS, which `tests/run` installs from PyPI.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{GENERATOR, assert_silent_about, python_tool};
+use crate::harness::{CANARY, Case, tool};
+
+/// A server program; it ends with the test.
+struct Server {
+    child: Child,
+    port: u16,
+    _home: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts `program` with arguments made from a free port, and waits until it listens.
+    fn start(program: &std::path::Path, args: impl Fn(u16) -> Vec<String>) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let child = Command::new(program)
+            .args(args(port))
+            .env("HOME", home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        let server = Self { child, port, _home: home };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{} does not listen", program.display());
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        server
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// One request; the whole answer.
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 20") || answer.starts_with("HTTP/1.0 20"), "{method} {path}: {answer}");
+        answer
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn plain() -> String {
+    format!("apiVersion: v1\nkind: Secret\nmetadata:\n    name: demo\nstringData:\n    password: {CANARY}\n")
+}
+
+/// Encrypts with the real sops.
+fn encrypt(sops: &std::path::Path, environment: &[(&str, String)], key: &[&str]) -> String {
+    let case = Case::new().file("plain.yaml", plain()).args(["encrypt", "--encrypted-regex", "^stringData$"]).args(key);
+    let case = environment.iter().fold(case.arg("plain.yaml"), |case, (name, value)| case.env(name, value));
+    let run = case.run_unchecked(sops);
+    assert_eq!(run.status, Some(0), "sops encrypt: {}", run.redacted());
+    String::from_utf8(run.stdout).expect("UTF-8")
+}
+
+fn generator(file: &str, environment: &[(&str, String)]) -> Case {
+    let case = Case::new()
+        .file("secret.enc.yaml", file)
+        .file("generator.yaml", format!("{GENERATOR}files: [secret.enc.yaml]\n"))
+        .arg("generator.yaml");
+    environment.iter().fold(case, |case, (name, value)| case.env(name, value))
+}
+
+#[test]
+fn openbao_opens_and_refuses() {
+    let (Some(sops), Some(bao)) = (tool("sops"), python_tool("bao")) else { return };
+    let server = Server::start(&bao, |port| {
+        let mut args = ["server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token"].map(str::to_owned).to_vec();
+        args.push(format!("-dev-listen-address=127.0.0.1:{port}"));
+        args
+    });
+    let admin = |method: &str, path: &str, body: &str| server.ask(method, path, "X-Vault-Token: root\r\n", body);
+    admin("POST", "/v1/sys/mounts/team/transit", r#"{"type":"transit"}"#);
+    admin("POST", "/v1/team/transit/keys/good", "{}");
+    admin("POST", "/v1/team/transit/keys/other", "{}");
+    let environment = [("VAULT_ADDR", server.url()), ("VAULT_TOKEN", "root".into())];
+    let key = format!("{}/v1/team/transit/keys/good", server.url());
+    let file = encrypt(&sops, &environment, &["--hc-vault-transit", &key]);
+
+    assert_eq!(generator(&file, &environment).run().text(), plain());
+    // A token that may decrypt with this key and do nothing else.
+    let policy = r#"{"policy":"path \"team/transit/decrypt/good\" { capabilities = [\"update\"] }"}"#;
+    admin("PUT", "/v1/sys/policies/acl/reader", policy);
+    let created = admin("POST", "/v1/auth/token/create", r#"{"policies":["reader"]}"#);
+    let token = created.split("\"client_token\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
+    let reader = [("VAULT_ADDR", server.url()), ("VAULT_TOKEN", token.to_owned())];
+    assert_eq!(generator(&file, &reader).run().text(), plain());
+
+    for (change, credentials, reason) in [
+        (("", ""), "bad-token", "permission denied (HTTP 403)"),
+        (("key_name: good", "key_name: other"), "root", "made with another key (HTTP 400)"),
+        (("key_name: good", "key_name: none"), "root", "there is no transit key of that name (HTTP 400)"),
+        (
+            ("engine_path: team/transit", "engine_path: nowhere"),
+            "root",
+            "there is no transit engine at that path (HTTP 404)",
+        ),
+    ] {
+        let file = if change.0.is_empty() { file.clone() } else { file.replace(change.0, change.1) };
+        let run = generator(&file, &[("VAULT_ADDR", server.url()), ("VAULT_TOKEN", credentials.into())]).run();
+        let message = run.failure(6);
+        assert!(message.contains(reason), "{reason}: {message}");
+        assert_silent_about(&run, "bad-token");
+    }
+
+    // What sops allows by default, a file that chooses where the token goes, is refused; the list and the agent allow it.
+    generator(&file, &[("VAULT_TOKEN", "root".into())]).run().failure(6);
+    let listed = [("VAULT_TOKEN", "root".to_owned()), ("SOPS_HC_VAULT_ALLOWLIST", server.url())];
+    assert_eq!(generator(&file, &listed).run().text(), plain());
+    let agent = [("VAULT_TOKEN", "root".to_owned()), ("VAULT_AGENT_ADDR", server.url())];
+    let moved = file.replace(&server.url(), "https://elsewhere.test");
+    assert_eq!(generator(&moved, &agent).run().text(), plain());
+
+    admin("PUT", "/v1/sys/seal", "");
+    let message = generator(&file, &environment).run().failure(8);
+    assert!(message.contains("Vault is sealed (HTTP 503)"), "{message}");
+}
+
+#[test]
+fn moto_opens_with_context_alias_role_profile_and_web_identity() {
+    let (Some(sops), Some(moto)) = (tool("sops"), python_tool("moto_server")) else { return };
+    let server = Server::start(&moto, |port| {
+        ["-H", "127.0.0.1", "-p"].map(str::to_owned).into_iter().chain([port.to_string()]).collect()
+    });
+    let admin = |target: &str, body: &str| {
+        let headers = format!(
+            "X-Amz-Target: TrentService.{target}\r\nContent-Type: application/x-amz-json-1.1\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/kms/aws4_request, SignedHeaders=host, Signature=0\r\n"
+        );
+        server.ask("POST", "/", &headers, body)
+    };
+    let created = admin("CreateKey", "{}");
+    let arn = created.split("\"Arn\": \"").nth(1).or_else(|| created.split("\"Arn\":\"").nth(1));
+    let arn = arn.and_then(|rest| rest.split('"').next()).expect("an ARN").to_owned();
+    admin("CreateAlias", &format!(r#"{{"AliasName":"alias/unsops","TargetKeyId":"{arn}"}}"#));
+    let alias = format!("{}:alias/unsops", arn.split(":key/").next().expect("an ARN"));
+    let base = [
+        ("AWS_ENDPOINT_URL", server.url()),
+        ("AWS_ENDPOINT_URL_STS", server.url()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+    ];
+    let keys = [("AWS_ACCESS_KEY_ID", "test".to_owned()), ("AWS_SECRET_ACCESS_KEY", "test".to_owned())];
+    let environment = [base.as_slice(), &keys].concat();
+
+    let role = format!("{arn}+arn:aws:iam::123456789012:role/reader");
+    for key in [
+        vec!["--kms", &arn],
+        vec!["--kms", &arn, "--encryption-context", "Env:test,App:unsops"],
+        vec!["--kms", &alias],
+        vec!["--kms", &role],
+    ] {
+        let file = encrypt(&sops, &environment, &key);
+        assert_eq!(generator(&file, &environment).run().text(), plain(), "{key:?}");
+    }
+
+    let file = encrypt(&sops, &environment, &["--kms", &arn, "--encryption-context", "App:unsops"]);
+    let message = generator(&file.replace("App: unsops", "App: other"), &environment).run().failure(6);
+    assert!(message.contains("InvalidCiphertextException, request "), "{message}");
+    let message = generator(&file.replace("us-east-1", "us-west-2"), &environment).run().failure(6);
+    assert!(message.contains("there is no such key in this region (NotFoundException"), "{message}");
+
+    let case = generator(&file, &base);
+    let token = case.root().join("token");
+    let case = case
+        .file("token", "not.a.token")
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", token)
+        .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/irsa");
+    assert_eq!(case.run().text(), plain());
+
+    // A profile that the file names beats the environment, and a missing one is an error.
+    let profiles = "[team]\naws_access_key_id = AKIATEAM\naws_secret_access_key = x\n";
+    let case = generator(&file.replace("aws_profile: \"\"", "aws_profile: team"), &environment);
+    let path = case.root().join("credentials");
+    let case = case.file("credentials", profiles).env("AWS_SHARED_CREDENTIALS_FILE", &path);
+    assert_eq!(case.run().text(), plain());
+    let case = generator(&file.replace("aws_profile: \"\"", "aws_profile: none"), &environment);
+    let case = case.file("credentials", profiles).env("AWS_SHARED_CREDENTIALS_FILE", path);
+    let message = case.run().failure(6);
+    assert!(message.contains("no AWS credentials"), "{message}");
+}
