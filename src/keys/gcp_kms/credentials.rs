@@ -47,11 +47,21 @@ pub(super) fn place(environment: &Environment) -> Printable {
     }
 }
 
+/// The library makes clients of its own, which panic where there is not one root certificate.
+fn require_system_roots(network: &Network<'_>) -> Result<(), RefusedReason> {
+    if network.has_system_roots() {
+        return Ok(());
+    }
+    Err(not_mine("there are no root certificates on this machine to get a GCP token with")
+        .with_hint("name a file of root certificates in SSL_CERT_FILE"))
+}
+
 impl Credentials {
     /// Finds the credentials; asks no server yet.
     pub(super) fn find(environment: &Environment, network: &Network<'_>) -> Result<Self, RefusedReason> {
         let place = place(environment);
         if let Some(text) = environment.non_empty("GOOGLE_CREDENTIALS") {
+            require_system_roots(network)?;
             let json = read_json(text, network.file_deadline())?;
             let credentials = from_json(json).ok_or_else(|| unusable(&place))?;
             return Ok(Self::Google { credentials, place, is_metadata_server: false });
@@ -61,11 +71,7 @@ impl Credentials {
             token.set_sensitive(true);
             return Ok(Self::Token(token));
         }
-        // The library makes clients of its own, which panic where there is not one root certificate.
-        if !network.has_system_roots() {
-            return Err(not_mine("there are no root certificates on this machine to get a GCP token with")
-                .with_hint("name a file of root certificates in SSL_CERT_FILE"));
-        }
+        require_system_roots(network)?;
         let credentials = Builder::default().with_scopes([SCOPE]).build().map_err(|_| unusable(&place))?;
         let is_metadata_server = place.as_str() == "the metadata server";
         Ok(Self::Google { credentials, place, is_metadata_server })
