@@ -132,20 +132,60 @@ impl<'a> Reader<'a> {
         Some(nibbles.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, nibble| byte << 4 | nibble)).collect())
     }
 
-    /// `"NIST P-256"`; of the escapes only `\"` and `\\` occur in what we read.
+    /// `"NIST P-256"`. libgcrypt prints any value like that which happens to look like text, one key in hundreds, with
+    /// C's escapes in it (libgcrypt `src/sexp.c`, `convert_to_string`, `unquote_string`).
     fn quoted(&mut self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        let mut bytes = self.rest.iter().enumerate().skip(1);
+        self.rest = self.rest.strip_prefix(b"\"")?;
         loop {
-            match bytes.next()? {
-                (at, b'"') => {
-                    self.rest = self.rest.get(at + 1..)?;
-                    return Some(out);
-                }
-                (_, b'\\') => out.push(*bytes.next()?.1),
-                (_, byte) => out.push(*byte),
+            match self.next()? {
+                b'"' => return Some(out),
+                b'\\' => out.extend(self.escape()?),
+                byte => out.push(byte),
             }
         }
+    }
+
+    /// What stands behind a backslash; nothing for a line that goes on below.
+    fn escape(&mut self) -> Option<Option<u8>> {
+        Some(Some(match self.next()? {
+            b'b' => 0x08,
+            b't' => b'\t',
+            b'v' => 0x0b,
+            b'n' => b'\n',
+            b'f' => 0x0c,
+            b'r' => b'\r',
+            b'x' => self.number(2, 16)?,
+            first @ b'0'..=b'7' => {
+                let rest = self.number(2, 8)?;
+                (first - b'0').checked_mul(64)?.checked_add(rest)?
+            }
+            quoted @ (b'"' | b'\'' | b'\\') => quoted,
+            b'\n' => {
+                _ = self.take_if(b'\r');
+                return Some(None);
+            }
+            b'\r' => {
+                _ = self.take_if(b'\n');
+                return Some(None);
+            }
+            _ => return None,
+        }))
+    }
+
+    /// Exactly this many digits.
+    fn number(&mut self, digits: usize, radix: u32) -> Option<u8> {
+        let mut number = 0;
+        for _ in 0..digits {
+            number = number * radix + char::from(self.next()?).to_digit(radix)?;
+        }
+        u8::try_from(number).ok()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
     }
 
     fn token(&mut self) -> Option<Vec<u8>> {
@@ -195,6 +235,19 @@ mod tests {
         let mut out = Vec::new();
         Sexp::parse(b"(rsa (n #01#)(protected x y)(e #03#))").expect("good").canonical_without("protected", &mut out);
         assert_eq!(out, b"(3:rsa(1:n1:\x01)(1:e1:\x03))");
+    }
+
+    /// A key of gpg 2.2 whose scalar looked like text to it.
+    #[test]
+    fn quoted_value_may_hold_any_byte() {
+        let read = |text: &[u8]| Sexp::parse(text).and_then(|sexp| sexp.atom().map(<[u8]>::to_vec));
+        assert_eq!(
+            read(b"\"9\xa87*\\'\xdf^ $C\xf1\\b\\t\\v\\n\\f\\r\\\"\\\\\\x0a\\351\\\r\nz\"").expect("quoted"),
+            b"9\xa87*'\xdf^ $C\xf1\x08\t\x0b\n\x0c\r\"\\\x0a\xe9z"
+        );
+        for bad in [&b"\"\\"[..], b"\"\\x0\"", b"\"\\777\"", b"\"\\18\"", b"\"\\q\""] {
+            assert!(read(bad).is_none());
+        }
     }
 
     #[test]
