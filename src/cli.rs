@@ -1,18 +1,24 @@
 //! From argv to an [`Invocation`]: who called us, and how (`protocols.md` 5.2 in the design notes; upstream:
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
+mod completions;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
+pub use self::completions::CompletionsArgs;
+
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
+    /// A sub-command.
+    Command(Command),
     /// kustomize's legacy exec plugin: the config is in this file; resources to transform, if any, come on stdin.
     Legacy(PathBuf),
     /// The same, where kustomize's temporary file is gone: the config is in `KUSTOMIZE_PLUGIN_CONFIG_STRING`.
@@ -30,10 +36,32 @@ pub enum Invocation {
 ///
 /// Without FILE, standard input is read: a ResourceList (kustomize, kpt) or a generator manifest.
 #[derive(Parser)]
-#[command(name = "unsops", version, disable_help_subcommand = true, after_help = AFTER_HELP)]
+#[command(
+    name = "unsops",
+    version,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
+    after_help = AFTER_HELP
+)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Generator manifest: `viaduct.ai/*` (KSOPS) or `goabout.com/v1beta1` (SopsSecretGenerator)
     file: Option<PathBuf>,
+}
+
+/// The sub-commands; each has its arguments in a file of its own beside this one, and its work in `commands`.
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Completions(CompletionsArgs),
+    /// Print the manual page (roff)
+    Man,
+}
+
+/// All arguments and sub-commands, for completions and manual pages.
+pub fn definition() -> clap::Command {
+    Arguments::command()
 }
 
 const AFTER_HELP: &str = "\
@@ -59,13 +87,20 @@ pub fn parse(args: &[OsString], env: &Environment, stdin_is_terminal: bool) -> R
             false => Invocation::LegacyVariable,
         });
     }
+    let [] = args else { return parse_words(args) };
+    if stdin_is_terminal {
+        return Err(Record::new(Failure::Usage, "no generator manifest: standard input is a terminal")
+            .hint("unsops FILE, or unsops < generator.yaml; `unsops --help` says more"));
+    }
+    Ok(Invocation::Stdin)
+}
+
+fn parse_words(args: &[OsString]) -> Result<Invocation, Record> {
     match Arguments::try_parse_from(std::iter::once(OsStr::new("unsops")).chain(args.iter().map(OsString::as_os_str))) {
-        Ok(Arguments { file: Some(file) }) => Ok(Invocation::Manifest(file)),
-        Ok(Arguments { file: None }) if stdin_is_terminal => {
-            Err(Record::new(Failure::Usage, "no generator manifest: standard input is a terminal")
-                .hint("unsops FILE, or unsops < generator.yaml; `unsops --help` says more"))
-        }
-        Ok(Arguments { file: None }) => Ok(Invocation::Stdin),
+        Ok(Arguments { command: Some(command), .. }) => Ok(Invocation::Command(command)),
+        Ok(Arguments { file: Some(file), .. }) => Ok(Invocation::Manifest(file)),
+        // `--`
+        Ok(Arguments { file: None, .. }) => Ok(Invocation::Stdin),
         Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Invocation::Print(asked.to_string()))
         }
@@ -85,6 +120,9 @@ fn is_plugin_call(config: &OsStr, env: &Environment) -> bool {
 /// clap's error in our shape: its kind, and the argument made printable.
 fn usage(error: &clap::Error, args: &[OsString]) -> Record {
     let message = match error.kind() {
+        ErrorKind::MissingRequiredArgument => "a required argument is missing",
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => "an argument has a value that is not possible",
+        ErrorKind::ArgumentConflict => "these arguments exclude each other",
         ErrorKind::UnknownArgument if args.len() > 1 => "too many arguments, or one that is not known",
         ErrorKind::UnknownArgument => "this argument is not known",
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8",

@@ -6,7 +6,7 @@ use std::panic;
 use std::process::ExitCode;
 
 use unsops::cli::{self, Invocation};
-use unsops::commands::generate;
+use unsops::commands::{self, generate};
 use unsops::deadline::Deadline;
 use unsops::error::{Error, Failure};
 use unsops::process::{self, Output};
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     process::harden();
     // A panic has already been reported by the hook that `harden` installed; stdout is untouched by then.
     let code = panic::catch_unwind(|| match run() {
-        Ok(()) => 0,
+        Ok(code) => code,
         Err(error) => {
             process::write_stderr(&error.report());
             error.failure().code()
@@ -30,12 +30,13 @@ fn main() -> ExitCode {
     ExitCode::from(code.unwrap_or(Failure::Internal.code()))
 }
 
-fn run() -> Result<(), Error> {
+fn run() -> Result<u8, Error> {
     let env = process::environment();
     let deadline = Deadline::start(&env);
     let args: Vec<OsString> = process::arguments();
     let output = match cli::parse(&args, &env, process::stdin_is_terminal())? {
         Invocation::Print(text) => Output::new(Secret::new(text.into_bytes())),
+        Invocation::Command(command) => commands::run(command, &env, deadline)?,
         invocation => generate::generate(invocation, &env, deadline)?,
     };
     process::emit(output, deadline)

@@ -17,12 +17,20 @@ use crate::error::{Error, Failure, Record};
 use crate::secret::SecretBytes;
 
 /// The complete answer. Consumed by [`emit`], so that it is written once.
-pub struct Output(SecretBytes);
+pub struct Output {
+    bytes: SecretBytes,
+    has_findings: bool,
+}
 
 impl Output {
-    /// Takes the finished bytes.
+    /// Takes the finished bytes: manifests, or a report that finds nothing to complain of. Exit code 0.
     pub fn new(bytes: SecretBytes) -> Self {
-        Self(bytes)
+        Self { bytes, has_findings: false }
+    }
+
+    /// Takes a finished report with findings or differences (`check`, `diff`): exit code 1, though it is complete.
+    pub fn findings(bytes: SecretBytes) -> Self {
+        Self { bytes, has_findings: true }
     }
 }
 
@@ -81,12 +89,12 @@ pub fn read_stdin(limit: usize, deadline: Deadline) -> Result<Vec<u8>, Record> {
     }
 }
 
-/// Writes the answer to standard output, completely or with an error.
+/// Writes the answer to standard output, completely or with an error; gives the exit code.
 ///
 /// # Errors
 /// [`Failure::Output`] if standard output is closed, full, read-only, or its reader is gone.
-pub fn emit(output: Output, deadline: Deadline) -> Result<(), Error> {
-    let Output(bytes) = output;
+pub fn emit(output: Output, deadline: Deadline) -> Result<u8, Error> {
+    let Output { bytes, has_findings } = output;
     let stdout = rustix::stdio::stdout();
     if was_closed(stdout) {
         return Err(Record::new(Failure::Output, "standard output is closed")
@@ -102,7 +110,7 @@ pub fn emit(output: Output, deadline: Deadline) -> Result<(), Error> {
             Err(errno) => return Err(refused(errno)),
         }
     }
-    Ok(())
+    Ok(u8::from(has_findings))
 }
 
 /// Prints a report on standard error. Nothing is left to do if that fails.

@@ -64,7 +64,7 @@ impl Call {
                     env.current_dir().map(|dir| dir.join(&path)).and_then(|path| Some(path.parent()?.to_owned()));
                 Config::read(read(&path)?.as_slice()).map(|configs| Self::Manifests(configs, folder))
             }
-            Invocation::Stdin | Invocation::Print(_) => {
+            Invocation::Stdin | Invocation::Print(_) | Invocation::Command(_) => {
                 Input::read(stdin()?, &Generator::is_known).map(|input| match input {
                     Input::Manifests(configs) => Self::Manifests(configs, None),
                     Input::ResourceList(list) => Self::ResourceList(list),

@@ -1,5 +1,23 @@
-//! One file per sub-command; [`generate`] is the plugin path, the only place where the parts meet.
+//! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
+pub mod completions;
 mod decrypt;
 pub mod generate;
 mod records;
+
+use crate::cli::Command;
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::process::Output;
+
+/// Carries out a sub-command.
+///
+/// # Errors
+/// Whatever kept it from its answer; nothing is printed then.
+pub fn run(command: Command, _env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
+    match command {
+        Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Man => Ok(completions::man()?),
+    }
+}
