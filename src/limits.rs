@@ -151,3 +151,9 @@ pub const PGP_TRIES: usize = 256;
 
 /// Most files of a directory of keys.
 pub const KEY_FILES: usize = 10_000;
+
+/// Largest output of kustomize, in bytes: what one run may decrypt as Secrets, in base64, and the manifests around it.
+pub const BUILD_BYTES: usize = 128 << 20;
+
+/// Most bytes of kustomize's messages that are looked at. Real ones are below 4 KiB; some print whole resources.
+pub const MESSAGE_BYTES: usize = 64 << 10;
