@@ -4,6 +4,7 @@ pub mod completions;
 mod decrypt;
 pub mod generate;
 mod records;
+pub mod tree;
 
 use crate::cli::Command;
 use crate::deadline::Deadline;
