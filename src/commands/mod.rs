@@ -6,6 +6,7 @@ mod decrypt;
 mod encrypted;
 pub mod generate;
 mod records;
+pub mod tree;
 
 use crate::cli::Command;
 use crate::deadline::Deadline;
