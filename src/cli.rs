@@ -3,6 +3,7 @@
 
 mod build;
 mod completions;
+mod filter;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::filter::FilterArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ struct Arguments {
 pub enum Command {
     Build(BuildArgs),
     Completions(CompletionsArgs),
+    Filter(FilterArgs),
     /// Print the manual page (roff)
     Man,
 }

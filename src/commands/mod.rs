@@ -4,7 +4,9 @@ pub mod build;
 pub mod completions;
 mod decrypt;
 mod encrypted;
+pub mod filter;
 pub mod generate;
+mod in_place;
 mod records;
 pub mod tree;
 
@@ -22,6 +24,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Filter(args) => filter::run(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
     }
 }
