@@ -51,6 +51,16 @@ impl<'a> Decryptor<'a> {
         Ok(Self { root, keys, concurrency, bytes_read: AtomicUsize::new(0), sources_read: AtomicUsize::new(0) })
     }
 
+    /// The root beneath which it reads.
+    pub fn root(&self) -> &'a Root {
+        self.root
+    }
+
+    /// What opens the keys.
+    pub fn keys(&self) -> &'a dyn KeyService {
+        self.keys
+    }
+
     /// Decrypts each source once.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ pub mod filter;
 pub mod generate;
 mod in_place;
 mod records;
+mod transform;
 pub mod tree;
 
 use crate::cli::Command;

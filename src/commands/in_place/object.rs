@@ -64,7 +64,8 @@ impl Decryption<'_> {
     /// The items of a list (`kind: List`, `SecretList`).
     fn items(&self, object: &mut Node) -> Result<bool, Record> {
         let is_list = field(object, "kind").and_then(text).is_some_and(|kind| kind.ends_with("List"));
-        let Some(Kind::Sequence(items, _)) = value_mut(object, "items").filter(|_| is_list).map(|items| &mut items.kind)
+        let Some(Kind::Sequence(items, _)) =
+            value_mut(object, "items").filter(|_| is_list).map(|items| &mut items.kind)
         else {
             return Ok(false);
         };
@@ -102,7 +103,7 @@ impl Decryption<'_> {
                     let copy = format.load(text).map_err(refuse)?;
                     open_unordered(copy, self.keys, accepted).map_err(refuse)
                 }
-                None => Err(refuse(error).hint(self.hint)),
+                None => Err(Record { hints: vec![self.hint.to_owned()], ..refuse(error) }),
             },
         }
     }
@@ -142,7 +143,9 @@ impl Decryption<'_> {
         let mut file = Vec::new();
         for (key, value) in entries.iter() {
             let (Some(key), Some(written)) = (text(key), text(value)) else { continue };
-            let Some(line) = (if is_base64 { decode(written) } else { Some(written.clone().into()) }) else { continue };
+            let Some(line) = (if is_base64 { decode(written) } else { Some(written.as_bytes().to_vec()) }) else {
+                continue;
+            };
             // Values with line breaks came from elsewhere.
             if !line.contains(&b'\n') {
                 file.extend_from_slice(key.as_bytes());
@@ -164,9 +167,13 @@ impl Decryption<'_> {
     }
 }
 
-/// A field `sops` with a `mac` that is not empty: what Flux takes for an encrypted object.
 fn is_document(object: &Node) -> bool {
-    field(object, "sops").and_then(|sops| field(sops, "mac")).and_then(text).is_some_and(|mac| !mac.is_empty())
+    mac_of(object).is_some()
+}
+
+/// The field `mac` of a field `sops`, if it is not empty: with it, Flux takes an object for encrypted.
+pub fn mac_of(object: &Node) -> Option<&str> {
+    field(object, "sops").and_then(|sops| field(sops, "mac")).and_then(text).filter(|mac| !mac.is_empty())
 }
 
 fn refuse(error: SopsError) -> Record {

@@ -21,7 +21,7 @@ pub struct Sources<'a> {
     /// Relative to the root.
     files: Vec<SourcePath>,
     /// Files by their MAC, as it stands in them.
-    by_mac: OnceCell<HashMap<String, SourcePath>>,
+    by_mac: OnceCell<HashMap<String, Vec<SourcePath>>>,
     opened: RefCell<HashMap<String, Rc<Witness>>>,
 }
 
@@ -51,18 +51,30 @@ impl<'a> Sources<'a> {
         if let Some(witness) = self.opened.borrow().get(mac) {
             return Ok(Some(Rc::clone(witness)));
         }
-        let Some(path) = self.by_mac.get_or_init(|| self.index()).get(mac) else { return Ok(None) };
         let Some(root) = self.root else { return Ok(None) };
-        let bytes = root.read(root.path(), path, limits::FILE_BYTES).map_err(records::of_file)?;
-        let witness = Witness::open(bytes.as_slice(), Format::from_path(path.as_str()), self.keys)
-            .map_err(|error| records::of_source(path, error))?;
-        let witness = Rc::new(witness);
-        self.opened.borrow_mut().insert(mac.to_owned(), Rc::clone(&witness));
-        Ok(Some(witness))
+        let mut first_error = None;
+        // A re-ordered copy may lie beside its original, with the same MAC.
+        for path in self.by_mac.get_or_init(|| self.index()).get(mac).into_iter().flatten() {
+            let bytes = root.read(root.path(), path, limits::FILE_BYTES).map_err(records::of_file)?;
+            match Witness::open(bytes.as_slice(), Format::from_path(path.as_str()), self.keys) {
+                Ok(witness) => {
+                    let witness = Rc::new(witness);
+                    self.opened.borrow_mut().insert(mac.to_owned(), Rc::clone(&witness));
+                    return Ok(Some(witness));
+                }
+                Err(error) => _ = first_error.get_or_insert_with(|| records::of_source(path, error)),
+            }
+        }
+        first_error.map_or(Ok(None), Err)
     }
 
-    fn index(&self) -> HashMap<String, SourcePath> {
-        let mut by_mac = HashMap::new();
+    /// Takes in a file that came with the copies.
+    pub fn add(&self, witness: Witness) {
+        self.opened.borrow_mut().insert(witness.mac().to_owned(), Rc::new(witness));
+    }
+
+    fn index(&self) -> HashMap<String, Vec<SourcePath>> {
+        let mut by_mac = HashMap::<_, Vec<_>>::new();
         let Some(root) = self.root else { return by_mac };
         let mut bytes_left = limits::DECRYPTED_BYTES;
         for path in &self.files {
@@ -74,7 +86,7 @@ impl<'a> Sources<'a> {
                 continue;
             }
             if let Ok(document) = Format::from_path(path.as_str()).load(bytes.as_slice()) {
-                by_mac.entry(document.metadata.mac).or_insert_with(|| path.clone());
+                by_mac.entry(document.metadata.mac).or_default().push(path.clone());
             }
         }
         by_mac
