@@ -38,6 +38,7 @@ impl Output {
 /// reading our memory, panic messages that quote values, world-readable files.
 ///
 /// Best effort: a kernel that refuses does not stop a render.
+#[expect(clippy::disallowed_methods, reason = "after a panic nothing else is to be done, on any thread")]
 pub fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     _ = rustix::process::setrlimit(Resource::Core, none);
@@ -47,6 +48,9 @@ pub fn harden() {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         write_stderr(&format!("unsops: error: internal error{place}\nunsops: hint: please report this place\n"));
+        // At once, whichever thread it was: standard output is untouched until everything has succeeded, and release
+        // builds have no unwinding, which would end in SIGABRT.
+        std::process::exit(Failure::Internal.code().into());
     }));
 }
 
