@@ -1,9 +1,12 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
+pub mod build;
 pub mod completions;
 mod decrypt;
+mod encrypted;
 pub mod generate;
 mod records;
+pub mod tree;
 
 use crate::cli::Command;
 use crate::deadline::Deadline;
@@ -15,8 +18,9 @@ use crate::process::Output;
 ///
 /// # Errors
 /// Whatever kept it from its answer; nothing is printed then.
-pub fn run(command: Command, _env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
+pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
+        Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Man => Ok(completions::man()?),
     }
