@@ -1,7 +1,9 @@
 //! From argv to an [`Invocation`]: who called us, and how (`protocols.md` 5.2 in the design notes; upstream:
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
+mod color;
 mod completions;
+mod explain;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -12,7 +14,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
+pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::explain::{ExplainArgs, ExplainOutput};
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +59,7 @@ struct Arguments {
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Completions(CompletionsArgs),
+    Explain(ExplainArgs),
     /// Print the manual page (roff)
     Man,
 }

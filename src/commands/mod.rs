@@ -2,6 +2,7 @@
 
 pub mod completions;
 mod decrypt;
+mod explain;
 pub mod generate;
 mod records;
 
@@ -15,9 +16,10 @@ use crate::process::Output;
 ///
 /// # Errors
 /// Whatever kept it from its answer; nothing is printed then.
-pub fn run(command: Command, _env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
+pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
     }
 }

@@ -44,26 +44,33 @@ impl Names {
         self.names.insert(key, Name { text: Printable::new(text), source: source.clone() });
     }
 
-    /// The name of a master key's recipient.
-    pub fn of(&self, key: &MasterKey) -> Option<&Name> {
-        let text = match key {
-            MasterKey::Age { recipient, .. } => recipient,
-            MasterKey::AwsKms { arn, .. } => arn,
+    /// What a master key's recipient is looked up by; `None` for what is longer than any.
+    pub fn key_of(key: &MasterKey) -> Option<String> {
+        match key {
+            MasterKey::Age { recipient, .. } => normal(recipient),
+            MasterKey::AwsKms { arn, .. } => normal(arn),
             MasterKey::AzureKeyVault { vault_url, name, version, .. } => {
-                &format!("{}/keys/{name}/{version}", vault_url.trim_end_matches('/'))
+                normal(&format!("{}/keys/{name}/{version}", vault_url.trim_end_matches('/')))
             }
-            MasterKey::GcpKms { resource_id, .. } => resource_id,
+            MasterKey::GcpKms { resource_id, .. } => normal(resource_id),
             MasterKey::HcVault { vault_address, engine_path, key_name, .. } => {
-                &format!("{}/v1/{engine_path}/keys/{key_name}", vault_address.trim_end_matches('/'))
+                normal(&format!("{}/v1/{engine_path}/keys/{key_name}", vault_address.trim_end_matches('/')))
             }
-            MasterKey::HuaweiKms { key_id } => key_id,
-            MasterKey::Pgp { fingerprint, .. } => fingerprint,
-        };
-        let key = match key {
-            MasterKey::Pgp { .. } => normal_fingerprint(text),
-            _ => normal(text)?,
-        };
-        self.names.get(&key).or_else(|| self.names.get(self.fingerprints.get(&key)?))
+            MasterKey::HuaweiKms { key_id } => normal(key_id),
+            MasterKey::Pgp { fingerprint, .. } => Some(normal_fingerprint(fingerprint)),
+        }
+    }
+
+    /// The name of the recipient with this key ([`Names::key_of`]).
+    pub fn find(&self, key: &str) -> Option<&Name> {
+        self.names.get(key).or_else(|| self.names.get(self.fingerprints.get(key)?))
+    }
+
+    /// Takes names over from others; names that are here stay.
+    pub fn extend(&mut self, others: Self) {
+        for (key, name) in others.names {
+            self.add(&key, name.text.as_str(), &name.source);
+        }
     }
 
     /// Takes the names out of a text that lists recipients, `.sops.yaml` above all: the anchor of a line
@@ -199,7 +206,7 @@ fn normal(recipient: &str) -> Option<String> {
 /// Upper-case digits without `0x`, blanks and the final `!` that stands for "this very subkey".
 pub(super) fn normal_fingerprint(fingerprint: &str) -> String {
     let digits = fingerprint.trim().trim_end_matches('!').trim_start_matches("0x");
-    digits.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase()
+    digits.chars().filter(|c| !c.is_whitespace()).take(LINE_BYTES).collect::<String>().to_ascii_uppercase()
 }
 
 fn is_hex(text: &str) -> bool {
@@ -221,13 +228,17 @@ mod tests {
         names
     }
 
+    fn find<'a>(names: &'a Names, key: &MasterKey) -> Option<&'a Name> {
+        names.find(&Names::key_of(key)?)
+    }
+
     fn age(names: &Names, recipient: &str) -> Option<String> {
-        names.of(&MasterKey::Age { recipient: recipient.into(), enc: String::new() }).map(|name| name.text.to_string())
+        find(names, &MasterKey::Age { recipient: recipient.into(), enc: String::new() })
+            .map(|name| name.text.to_string())
     }
 
     fn pgp(names: &Names, fingerprint: &str) -> Option<String> {
-        names
-            .of(&MasterKey::Pgp { fingerprint: fingerprint.into(), enc: String::new() })
+        find(names, &MasterKey::Pgp { fingerprint: fingerprint.into(), enc: String::new() })
             .map(|name| name.text.to_string())
     }
 
@@ -279,7 +290,7 @@ mod tests {
             aws_profile: None,
             enc: String::new(),
         };
-        assert_eq!(book.of(&key).map(|name| name.text.as_str()), Some("prod key"));
+        assert_eq!(find(&book, &key).map(|name| name.text.as_str()), Some("prod key"));
         assert_eq!(age(&book, "ssh-ed25519 AAAA other@comment").as_deref(), Some("Dan"));
     }
 
