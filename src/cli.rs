@@ -2,7 +2,9 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod build;
+mod color;
 mod completions;
+mod explain;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -14,7 +16,9 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
+pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::explain::{ExplainArgs, ExplainOutput};
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +69,7 @@ struct Arguments {
 pub enum Command {
     Build(BuildArgs),
     Completions(CompletionsArgs),
+    Explain(ExplainArgs),
     /// Print the manual page (roff)
     Man,
 }

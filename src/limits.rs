@@ -132,6 +132,9 @@ pub const DIRECTORY_ENTRIES: usize = 10_000;
 /// Most entries of a directory and all below it that are looked at; the largest public GitOps repositories have 50,000.
 pub const WALK_ENTRIES: usize = 1_000_000;
 
+/// Most values that a report on files lists, all files together; a value takes about 200 bytes.
+pub const LISTED_VALUES: usize = 500_000;
+
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
 

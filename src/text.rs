@@ -69,7 +69,7 @@ impl From<&str> for Printable {
 
 /// Control characters, and those that reorder, hide or break a line: what a terminal or a log viewer could be
 /// fooled with (Unicode Cc, bidi controls of UAX #9, zero-width and line separators, BOM, tags).
-fn is_unprintable(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

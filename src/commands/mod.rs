@@ -3,7 +3,11 @@
 pub mod build;
 pub mod completions;
 mod decrypt;
+<<<<<<< HEAD
 mod encrypted;
+=======
+mod explain;
+>>>>>>> w-explain
 pub mod generate;
 mod records;
 pub mod tree;
@@ -22,6 +26,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
     }
 }
