@@ -2,6 +2,7 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod completions;
+mod install;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::completions::CompletionsArgs;
+pub use self::install::InstallArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +57,7 @@ struct Arguments {
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Completions(CompletionsArgs),
+    Install(InstallArgs),
     /// Print the manual page (roff)
     Man,
 }

@@ -151,3 +151,9 @@ pub const PGP_TRIES: usize = 256;
 
 /// Most files of a directory of keys.
 pub const KEY_FILES: usize = 10_000;
+
+/// Largest program that `install` copies, in bytes: with debug information ours has 250 MB, kustomize 20 MB.
+pub const PROGRAM_BYTES: usize = 1 << 30;
+
+/// Most names that are tried for a temporary file; leftovers of killed runs take one each.
+pub const TEMPORARY_NAMES: u32 = 100;

@@ -3,6 +3,9 @@
 pub mod completions;
 mod decrypt;
 pub mod generate;
+mod install;
+mod plugin_home;
+mod programs;
 mod records;
 
 use crate::cli::Command;
@@ -15,9 +18,10 @@ use crate::process::Output;
 ///
 /// # Errors
 /// Whatever kept it from its answer; nothing is printed then.
-pub fn run(command: Command, _env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
+pub fn run(command: Command, env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Install(args) => install::install(&args, env),
         Command::Man => Ok(completions::man()?),
     }
 }
