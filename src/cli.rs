@@ -5,6 +5,7 @@ mod build;
 mod color;
 mod completions;
 mod explain;
+mod install;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use self::build::BuildArgs;
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
 pub use self::explain::{ExplainArgs, ExplainOutput};
+pub use self::install::InstallArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +72,7 @@ pub enum Command {
     Build(BuildArgs),
     Completions(CompletionsArgs),
     Explain(ExplainArgs),
+    Install(InstallArgs),
     /// Print the manual page (roff)
     Man,
 }

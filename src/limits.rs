@@ -188,3 +188,7 @@ pub const WALK_STEPS: usize = 100_000;
 
 /// Most files, directories and links of the private copy of kustomizations; each costs 10 to 40 microseconds.
 pub const SHADOW_FILES: usize = 50_000;
+/// Largest program that `install` copies, in bytes: with debug information ours has 250 MB, kustomize 20 MB.
+pub const PROGRAM_BYTES: usize = 1 << 30;
+/// Most names that are tried for a temporary file; leftovers of killed runs take one each.
+pub const TEMPORARY_NAMES: u32 = 100;

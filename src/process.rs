@@ -5,10 +5,11 @@ use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::panic;
 use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{Access, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
@@ -67,8 +68,22 @@ pub fn arguments() -> Vec<OsString> {
 }
 
 /// The file of this executable, for links to it. `None` where the system does not tell.
+/// The name by which the program was called (`argv[0]`), whatever its file is named.
+pub fn program_name() -> Option<OsString> {
+    std::env::args_os().next()
+}
+
+/// The path of the program's own file.
 pub fn executable() -> Option<PathBuf> {
     std::env::current_exe().ok()
+}
+
+/// A path to read the program's own file by: on Linux the link in `/proc`, which leads to the very file that runs even
+/// if another one has its name by now.
+pub fn executable_to_read() -> Option<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    let is_there = cfg!(target_os = "linux") && rustix::fs::access(own, Access::READ_OK).is_ok();
+    if is_there { Some(own.to_owned()) } else { executable() }
 }
 
 /// Whether a person sits at standard input.

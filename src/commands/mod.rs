@@ -3,12 +3,12 @@
 pub mod build;
 pub mod completions;
 mod decrypt;
-<<<<<<< HEAD
 mod encrypted;
-=======
 mod explain;
->>>>>>> w-explain
 pub mod generate;
+mod install;
+mod plugin_home;
+mod programs;
 mod records;
 pub mod tree;
 
@@ -23,10 +23,12 @@ use crate::process::Output;
 /// # Errors
 /// Whatever kept it from its answer; nothing is printed then.
 pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+pub fn run(command: Command, env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Explain(args) => explain::explain(&args, env, deadline),
+        Command::Install(args) => install::install(&args, env),
         Command::Man => Ok(completions::man()?),
     }
 }
