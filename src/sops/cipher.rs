@@ -26,16 +26,31 @@ pub struct EncryptedValue {
 }
 
 /// What a token holds. The kind is not authenticated: editing it is not noticed unless the value does not fit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `bool`
     Bool,
     /// Written by Python sops only; read as a string.
     Bytes,
+    /// `comment`
     Comment,
+    /// `float`
     Float,
+    /// `int`
     Int,
+    /// `str`
     Str,
+    /// `time`
     Time,
+}
+
+/// What the walk through a tree puts in the place of a token.
+pub(super) trait Unseal {
+    /// Gives the value for a token at a place (`additional`: the path with `:` after each key), of the token's kind.
+    ///
+    /// # Errors
+    /// See [`CipherError`].
+    fn unseal(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError>;
 }
 
 /// Why a value does not open.
@@ -74,7 +89,18 @@ impl Cipher {
     }
 }
 
+impl Unseal for Cipher {
+    fn unseal(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError> {
+        self.open(token, additional)
+    }
+}
+
 impl EncryptedValue {
+    /// What it holds, as the file says.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Takes a token apart. `Err` says in fixed words what is wrong with it.
     pub fn parse(token: &[u8]) -> Result<Self, &'static str> {
         const SHAPE: &str = "not in the form ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]";

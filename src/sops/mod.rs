@@ -9,6 +9,8 @@ pub mod mac;
 pub mod metadata;
 mod open;
 mod pattern;
+pub mod placeholder;
+pub mod redacted;
 pub mod rules;
 pub mod shamir;
 pub mod store;
@@ -21,6 +23,7 @@ pub mod tree;
 pub use cleartext::Cleartext;
 pub use data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest};
 pub use metadata::{KeyGroup, MasterKey, Metadata};
+pub use redacted::Redacted;
 pub use store::Format;
 
 use self::cipher::Cipher;
