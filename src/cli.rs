@@ -2,6 +2,7 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod completions;
+mod render;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::completions::CompletionsArgs;
+pub use self::render::RenderArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +59,7 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page (roff)
     Man,
+    Render(RenderArgs),
 }
 
 /// All arguments and sub-commands, for completions and manual pages.

@@ -129,6 +129,9 @@ pub const PATH_BYTES: usize = 4096;
 /// Most names of a directory that are compared to suggest one in place of a missing file: a hint may cost milliseconds.
 pub const DIRECTORY_ENTRIES: usize = 10_000;
 
+/// Most entries of a directory and all below it that are looked at; the largest public GitOps repositories have 50,000.
+pub const WALK_ENTRIES: usize = 1_000_000;
+
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
 

@@ -54,6 +54,11 @@ impl<'a> Decryptor<'a> {
         Ok(Self { root, keys, concurrency, bytes_read: AtomicUsize::new(0), sources_read: AtomicUsize::new(0) })
     }
 
+    /// What opens master keys.
+    pub fn keys(&self) -> &dyn KeyService {
+        self.keys
+    }
+
     /// Decrypts each source once.
     ///
     /// # Errors

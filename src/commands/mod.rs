@@ -4,6 +4,7 @@ pub mod completions;
 mod decrypt;
 pub mod generate;
 mod records;
+pub mod render;
 
 use crate::cli::Command;
 use crate::deadline::Deadline;
@@ -15,9 +16,10 @@ use crate::process::Output;
 ///
 /// # Errors
 /// Whatever kept it from its answer; nothing is printed then.
-pub fn run(command: Command, _env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
+pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Man => Ok(completions::man()?),
+        Command::Render(args) => render::render(&args, env, deadline),
     }
 }

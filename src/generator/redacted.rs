@@ -58,8 +58,8 @@ impl RedactedPiece {
     ///
     /// # Errors
     /// As [`check_unique`].
-    pub fn check_unique(pieces: &[Self]) -> Result<(), Vec<GeneratorError>> {
-        check_unique(pieces.iter().map(|piece| &piece.0))
+    pub fn check_unique<'a>(pieces: impl IntoIterator<Item = &'a Self>) -> Result<(), Vec<GeneratorError>> {
+        check_unique(pieces.into_iter().map(|piece| &piece.0))
     }
 }
 

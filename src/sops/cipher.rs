@@ -28,19 +28,19 @@ pub struct EncryptedValue {
 /// What a token holds. The kind is not authenticated: editing it is not noticed unless the value does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `bool`
+    /// `True` or `False`.
     Bool,
     /// Written by Python sops only; read as a string.
     Bytes,
-    /// `comment`
+    /// A comment.
     Comment,
-    /// `float`
+    /// A 64-bit float.
     Float,
-    /// `int`
+    /// A signed integer.
     Int,
-    /// `str`
+    /// Text or bytes.
     Str,
-    /// `time`
+    /// A point in time.
     Time,
 }
 
@@ -96,11 +96,6 @@ impl Unseal for Cipher {
 }
 
 impl EncryptedValue {
-    /// What it holds, as the file says.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Takes a token apart. `Err` says in fixed words what is wrong with it.
     pub fn parse(token: &[u8]) -> Result<Self, &'static str> {
         const SHAPE: &str = "not in the form ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]";
@@ -139,7 +134,37 @@ fn decode_exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+impl EncryptedValue {
+    /// The declared type.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Bytes of ciphertext; the plaintext has as many.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether there is no ciphertext; sops leaves an empty value as it is.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+}
+
 impl Kind {
+    /// The word in the token.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Bytes => "bytes",
+            Self::Comment => "comment",
+            Self::Float => "float",
+            Self::Int => "int",
+            Self::Str => "str",
+            Self::Time => "time",
+        }
+    }
+
     fn parse(word: &[u8]) -> Option<Self> {
         Some(match word {
             b"bool" => Self::Bool,

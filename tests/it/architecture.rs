@@ -6,6 +6,7 @@ use std::path::Path;
 
 /// What each room may import, besides itself. Imports only point down; rooms of one layer do not know each other.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("color", &["environment"]),
     ("deadline", &["environment", "limits"]),
     ("environment", &[]),
     ("limits", &[]),
@@ -17,15 +18,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sops", &["limits", "number", "secret", "text", "yaml"]),
     ("generator", &["limits", "number", "path", "secret", "sops", "text", "yaml"]),
     ("host", &["environment", "limits", "path", "secret", "text", "yaml"]),
+    ("recipient", &["limits", "sops", "text", "yaml"]),
+    ("walk", &["limits", "text"]),
     ("jail", &["environment", "limits", "path", "secret", "text"]),
     ("keys", &["deadline", "environment", "limits", "secret", "sops", "text"]),
     ("error", &["text"]),
     ("process", &["deadline", "environment", "error", "secret", "text"]),
-    ("cli", &["environment", "error", "limits", "text"]),
+    ("cli", &["color", "environment", "error", "limits", "text"]),
     (
         "commands",
         &[
             "cli",
+            "color",
             "deadline",
             "environment",
             "error",
@@ -36,9 +40,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "limits",
             "path",
             "process",
+            "recipient",
             "secret",
             "sops",
             "text",
+            "walk",
             "yaml",
         ],
     ),
