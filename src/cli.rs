@@ -6,6 +6,7 @@ mod color;
 mod completions;
 mod explain;
 mod install;
+mod render;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
 pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::install::InstallArgs;
+pub use self::render::RenderArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,6 +77,7 @@ pub enum Command {
     Install(InstallArgs),
     /// Print the manual page (roff)
     Man,
+    Render(RenderArgs),
 }
 
 /// All arguments and sub-commands, for completions and manual pages.

@@ -11,6 +11,7 @@ mod plugin_home;
 mod programs;
 mod records;
 pub mod tree;
+pub mod render;
 
 use crate::cli::Command;
 use crate::deadline::Deadline;
@@ -30,5 +31,6 @@ pub fn run(command: Command, env: &Environment, _deadline: Deadline) -> Result<O
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
         Command::Man => Ok(completions::man()?),
+        Command::Render(args) => render::render(&args, env, deadline),
     }
 }
