@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::panic;
-use std::path::PathBuf;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,13 +66,12 @@ pub fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).collect()
 }
 
-/// The file of this executable, for links to it. `None` where the system does not tell.
 /// The name by which the program was called (`argv[0]`), whatever its file is named.
 pub fn program_name() -> Option<OsString> {
     std::env::args_os().next()
 }
 
-/// The path of the program's own file.
+/// The path of the program's own file. `None` where the system does not tell.
 pub fn executable() -> Option<PathBuf> {
     std::env::current_exe().ok()
 }

@@ -10,8 +10,8 @@ mod install;
 mod plugin_home;
 mod programs;
 mod records;
-pub mod tree;
 pub mod render;
+pub mod tree;
 
 use crate::cli::Command;
 use crate::deadline::Deadline;
@@ -24,7 +24,6 @@ use crate::process::Output;
 /// # Errors
 /// Whatever kept it from its answer; nothing is printed then.
 pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
-pub fn run(command: Command, env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),

@@ -148,7 +148,10 @@ impl Generator {
     }
 
     /// Renders the plaintext of files that were opened, for its errors.
-    fn check_opened<'a>(&'a self, redacted: &'a dyn Fn(&SourcePath) -> &'a Redacted) -> Result<(), Vec<GeneratorError>> {
+    fn check_opened<'a>(
+        &'a self,
+        redacted: &'a dyn Fn(&SourcePath) -> &'a Redacted,
+    ) -> Result<(), Vec<GeneratorError>> {
         if self.sources().into_iter().any(|source| redacted(source).cleartext().is_none()) {
             return Ok(());
         }

@@ -167,7 +167,8 @@ impl<'a> Parts<'a> {
             Parsed::Plain(node) => Ok(Done::Plain(node)),
             Parsed::Generator(generator, bytes) => {
                 let redacted = self.map(generator, bytes.as_ref(), &make)?;
-                let get = |source: &SourcePath| redacted.get(source).expect("every source was read, or `map` has failed");
+                let get =
+                    |source: &SourcePath| redacted.get(source).expect("every source was read, or `map` has failed");
                 let pieces = generator.render_redacted(&get);
                 pieces.map(Done::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
             }

@@ -81,9 +81,9 @@ fn hide(value: &mut Node) {
 /// Gives values that are nothing but a placeholder the form that the Secret's type asks for.
 fn give_form(fields: &mut [(Node, Node)], secret_type: &str) {
     match secret_type {
-        "kubernetes.io/dockerconfigjson" => replace(fields, ".dockerconfigjson", |text| {
-            format!("{{\"auths\":{}}}", registry(text))
-        }),
+        "kubernetes.io/dockerconfigjson" => {
+            replace(fields, ".dockerconfigjson", |text| format!("{{\"auths\":{}}}", registry(text)))
+        }
         "kubernetes.io/dockercfg" => replace(fields, ".dockercfg", registry),
         "kubernetes.io/tls" => {
             let [crt, key] = ["tls.crt", "tls.key"].map(|name| plain_value(fields, name));
