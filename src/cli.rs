@@ -2,6 +2,7 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod completions;
+mod key_args;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::completions::CompletionsArgs;
+pub use self::key_args::KeyArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub fn definition() -> clap::Command {
 }
 
 const AFTER_HELP: &str = "\
-Keys: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
+Keys: UNSOPS_KEYS=DIR, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
 Files are read beneath the enclosing Git work tree; UNSOPS_ROOT=DIR sets another root.
 
 Exit codes: 0 complete output, 1 internal, 2 usage, 3 generator manifest, 4 file, 5 not SOPS or malformed,

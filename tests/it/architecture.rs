@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("generator", &["limits", "number", "path", "secret", "sops", "text", "yaml"]),
     ("host", &["environment", "limits", "path", "secret", "text", "yaml"]),
     ("jail", &["environment", "limits", "path", "secret", "text"]),
-    ("keys", &["deadline", "environment", "limits", "secret", "sops", "text"]),
+    ("keys", &["deadline", "environment", "limits", "secret", "sops", "text", "yaml"]),
     ("error", &["text"]),
     ("process", &["deadline", "environment", "error", "secret", "text"]),
     ("cli", &["environment", "error", "limits", "text"]),
