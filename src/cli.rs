@@ -7,6 +7,7 @@ mod completions;
 mod explain;
 mod install;
 mod render;
+mod key_args;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub use self::completions::CompletionsArgs;
 pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::install::InstallArgs;
 pub use self::render::RenderArgs;
+pub use self::key_args::KeyArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,7 +91,7 @@ pub fn definition() -> clap::Command {
 pub const BUILD_SOCKET: &str = "UNSOPS_BUILD_SOCKET";
 
 const AFTER_HELP: &str = "\
-Keys: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
+Keys: UNSOPS_KEYS=DIR, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
 Files are read beneath the enclosing Git work tree; UNSOPS_ROOT=DIR sets another root.
 
 Exit codes: 0 complete output, 1 internal, 2 usage, 3 generator manifest, 4 file, 5 not SOPS or malformed,
