@@ -8,6 +8,7 @@ mod explain;
 mod install;
 mod render;
 mod key_args;
+mod filter;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::install::InstallArgs;
 pub use self::render::RenderArgs;
 pub use self::key_args::KeyArgs;
+pub use self::filter::FilterArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ pub enum Command {
     Completions(CompletionsArgs),
     Explain(ExplainArgs),
     Install(InstallArgs),
+    Filter(FilterArgs),
     /// Print the manual page (roff)
     Man,
     Render(RenderArgs),

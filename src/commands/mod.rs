@@ -9,6 +9,8 @@ pub mod generate;
 mod install;
 mod plugin_home;
 mod programs;
+pub mod filter;
+mod in_place;
 mod records;
 pub mod render;
 pub mod tree;
@@ -29,6 +31,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
+        Command::Filter(args) => filter::run(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
         Command::Render(args) => render::render(&args, env, deadline),
     }
