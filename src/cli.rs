@@ -2,7 +2,12 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod build;
+mod color;
 mod completions;
+mod explain;
+mod install;
+mod render;
+mod key_args;
 mod filter;
 
 use std::ffi::{OsStr, OsString};
@@ -15,7 +20,12 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
+pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::explain::{ExplainArgs, ExplainOutput};
+pub use self::install::InstallArgs;
+pub use self::render::RenderArgs;
+pub use self::key_args::KeyArgs;
 pub use self::filter::FilterArgs;
 
 /// How the process was called.
@@ -67,9 +77,12 @@ struct Arguments {
 pub enum Command {
     Build(BuildArgs),
     Completions(CompletionsArgs),
+    Explain(ExplainArgs),
+    Install(InstallArgs),
     Filter(FilterArgs),
     /// Print the manual page (roff)
     Man,
+    Render(RenderArgs),
 }
 
 /// All arguments and sub-commands, for completions and manual pages.
@@ -81,7 +94,7 @@ pub fn definition() -> clap::Command {
 pub const BUILD_SOCKET: &str = "UNSOPS_BUILD_SOCKET";
 
 const AFTER_HELP: &str = "\
-Keys: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
+Keys: UNSOPS_KEYS=DIR, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
 Files are read beneath the enclosing Git work tree; UNSOPS_ROOT=DIR sets another root.
 
 Exit codes: 0 complete output, 1 internal, 2 usage, 3 generator manifest, 4 file, 5 not SOPS or malformed,

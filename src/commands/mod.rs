@@ -4,11 +4,19 @@ pub mod build;
 pub mod completions;
 mod decrypt;
 mod encrypted;
-pub mod filter;
+mod explain;
 pub mod generate;
+mod install;
+mod plugin_home;
+mod programs;
+pub mod filter;
 mod in_place;
 mod records;
+<<<<<<< HEAD
 mod transform;
+=======
+pub mod render;
+>>>>>>> main
 pub mod tree;
 
 use crate::cli::Command;
@@ -25,7 +33,10 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Explain(args) => explain::explain(&args, env, deadline),
+        Command::Install(args) => install::install(&args, env),
         Command::Filter(args) => filter::run(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
+        Command::Render(args) => render::render(&args, env, deadline),
     }
 }

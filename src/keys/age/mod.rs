@@ -4,6 +4,7 @@
 //! matters if nothing else opens. Unlike there, places are looked at one after the other and only while the key is not
 //! open, so that a plain identity costs no program run and no passphrase; what can open a key is the same.
 
+mod claim;
 mod identities;
 mod passphrase;
 mod plugin;
@@ -20,8 +21,10 @@ use ::age::armor::ArmoredReader;
 use ::age::{DecryptError, Decryptor};
 use age_core::format::{FileKey, Stanza};
 
+pub(super) use self::claim::AgeClaims;
 use self::identities::{Effort, Unwrapped};
 use self::sources::{Place, Source, Sources};
+use super::directory::KeyDirectory;
 use super::{Answer, KeyPolicy, KeySource};
 use crate::environment::Environment;
 use crate::limits;
@@ -38,8 +41,8 @@ pub(super) struct Age<'env> {
 }
 
 impl<'env> Age<'env> {
-    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy) -> Self {
-        Self { sources: Sources::new(environment, policy) }
+    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
+        Self { sources: Sources::new(environment, policy, directory) }
     }
 
     /// Opens one wrapped share. The recipient is not matched, as in sops: it goes to key programs and into messages.
