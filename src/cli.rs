@@ -5,10 +5,10 @@ mod build;
 mod color;
 mod completions;
 mod explain;
-mod install;
-mod render;
-mod key_args;
 mod filter;
+mod install;
+mod key_args;
+mod render;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ pub use self::build::BuildArgs;
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
 pub use self::explain::{ExplainArgs, ExplainOutput};
-pub use self::install::InstallArgs;
-pub use self::render::RenderArgs;
-pub use self::key_args::KeyArgs;
 pub use self::filter::FilterArgs;
+pub use self::install::InstallArgs;
+pub use self::key_args::KeyArgs;
+pub use self::render::RenderArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,6 +89,9 @@ pub enum Command {
 pub fn definition() -> clap::Command {
     Arguments::command()
 }
+
+/// Set by `unsops build` for the kustomize that it starts: the real git, where kustomize may fetch.
+pub const BUILD_GIT: &str = "UNSOPS_BUILD_GIT";
 
 /// Set by `unsops build` for the kustomize that it starts: the socket by which plugin calls reach it.
 pub const BUILD_SOCKET: &str = "UNSOPS_BUILD_SOCKET";

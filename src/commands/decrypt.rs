@@ -54,18 +54,13 @@ impl<'a> Decryptor<'a> {
         Ok(Self { root, keys, concurrency, bytes_read: AtomicUsize::new(0), sources_read: AtomicUsize::new(0) })
     }
 
-<<<<<<< HEAD
     /// The root beneath which it reads.
     pub fn root(&self) -> &'a Root {
         self.root
     }
 
-    /// What opens the keys.
-    pub fn keys(&self) -> &'a dyn KeyService {
-=======
     /// What opens master keys.
-    pub fn keys(&self) -> &dyn KeyService {
->>>>>>> main
+    pub fn keys(&self) -> &'a dyn KeyService {
         self.keys
     }
 

@@ -5,18 +5,15 @@ pub mod completions;
 mod decrypt;
 mod encrypted;
 mod explain;
+pub mod filter;
 pub mod generate;
+mod in_place;
 mod install;
 mod plugin_home;
 mod programs;
-pub mod filter;
-mod in_place;
 mod records;
-<<<<<<< HEAD
-mod transform;
-=======
 pub mod render;
->>>>>>> main
+mod transform;
 pub mod tree;
 
 use crate::cli::Command;

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -31,6 +32,7 @@ pub(super) struct Ended {
 }
 
 /// How kustomize is started.
+#[derive(Clone, Copy)]
 pub(super) struct Start<'a> {
     pub program: &'a Path,
     pub args: &'a [OsString],
@@ -69,12 +71,52 @@ fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
+/// The process groups that run, so that they can be stopped when this process is.
+#[derive(Default)]
+pub(super) struct Groups(Mutex<Vec<u32>>);
+
+impl Groups {
+    /// Stops them all.
+    pub(super) fn stop(&self) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().for_each(|id| stop_group(*id));
+    }
+
+    fn add(&self, id: u32) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(id);
+    }
+
+    fn remove(&self, id: u32) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).retain(|known| *known != id);
+    }
+}
+
+/// Refuses a kustomize that is too old: 5.0 is the first that is tested. A version that does not say its number is
+/// taken as it is.
+///
+/// # Errors
+/// It is older, or does not run.
+pub(super) fn require_version(start: &Start<'_>, deadline: Deadline, groups: &Groups) -> Result<(), Record> {
+    let ended = run(&Start { args: &["version".into()], ..*start }, deadline, groups)?;
+    let said = String::from_utf8_lossy(ended.stdout.expose()).into_owned();
+    // `v5.8.1`, or in older ones `{kustomize/v4.5.7  2022-08-02T16:35:54Z  }`, `{Version:kustomize/v3.8.7 …`.
+    let major = said.split('v').filter_map(|rest| rest.split_once('.')?.0.parse::<u32>().ok()).next();
+    match major {
+        Some(major) if major < 5 => {
+            Err(Record::new(Failure::Usage, format!("kustomize {major} is too old: 5.0 is the first that works"))
+                .hint(INSTALL))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Runs it to its end. Standard input is empty.
 ///
 /// # Errors
 /// It cannot be started, prints too much, or is not done by the deadline; then it was stopped with what it started.
-pub(super) fn run(start: &Start<'_>, deadline: Deadline) -> Result<Ended, Record> {
-    let mut running = Running { child: spawn(start)? };
+pub(super) fn run(start: &Start<'_>, deadline: Deadline, groups: &Groups) -> Result<Ended, Record> {
+    let child = spawn(start)?;
+    groups.add(child.id());
+    let mut running = Running { child, groups };
     let (stdout, stderr) = running.read(deadline)?;
     let status = running.wait(deadline)?;
     Ok(Ended { status, stdout, stderr })
@@ -101,11 +143,12 @@ fn spawn(start: &Start<'_>) -> Result<Child, Record> {
         })
 }
 
-struct Running {
+struct Running<'a> {
     child: Child,
+    groups: &'a Groups,
 }
 
-impl Running {
+impl Running<'_> {
     /// Reads both streams to their ends.
     fn read(&mut self, deadline: Deadline) -> Result<(SecretBytes, SecretBytes), Record> {
         let (mut stdout, mut stderr) = (self.child.stdout.take(), self.child.stderr.take());
@@ -182,16 +225,20 @@ fn too_slow() -> Record {
     Record::new(Failure::Unavailable, "kustomize was not done before the deadline, and was stopped")
 }
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     /// Stops what still runs. Until `wait` has returned, the process id and its group cannot belong to anyone else.
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return;
+        self.groups.remove(self.child.id());
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            stop_group(self.child.id());
+            _ = self.child.kill();
+            _ = self.child.wait();
         }
-        match i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            Some(group) => _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL),
-            None => _ = self.child.kill(),
-        }
-        _ = self.child.wait();
+    }
+}
+
+fn stop_group(id: u32) {
+    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
+        _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }
