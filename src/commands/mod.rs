@@ -5,6 +5,7 @@ mod decrypt;
 pub mod generate;
 mod install;
 mod plugin_home;
+pub mod policy;
 mod programs;
 mod records;
 

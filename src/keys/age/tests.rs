@@ -41,7 +41,7 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 
 fn open(variables: &[(&str, &str)], policy: KeyPolicy, pair: &Pair) -> Result<Vec<u8>, RefusedReason> {
     let environment = environment(variables);
-    Age::new(&environment, policy).open(&pair.public, &pair.enc).map(|share| share.0.into_exposed())
+    Age::new(&environment, policy).open(&pair.public, &pair.enc, None).map(|share| share.0.into_exposed())
 }
 
 fn opens(variables: &[(&str, &str)], pair: &Pair) -> bool {
@@ -118,7 +118,7 @@ fn tells_the_command_the_recipient_and_runs_it_once_for_each() {
     let environment = environment(&[("SOPS_AGE_KEY_CMD", &command), ("PATH", "/usr/bin:/bin")]);
     let age = Age::new(&environment, KeyPolicy { allow_exec: true, ..KeyPolicy::default() });
     for recipient in ["age1a", "age1b", "age1a"] {
-        assert!(age.open(recipient, &pair.enc).is_ok());
+        assert!(age.open(recipient, &pair.enc, None).is_ok());
     }
     let mut log = std::fs::OpenOptions::new().read(true).open(log).unwrap();
     let mut lines = String::new();
@@ -311,7 +311,7 @@ fn serves_many_threads() {
     let age = Age::new(&environment, KeyPolicy::default());
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| assert!(age.open(&pair.public, &pair.enc).is_ok()));
+            scope.spawn(|| assert!(age.open(&pair.public, &pair.enc, None).is_ok()));
         }
     });
 }

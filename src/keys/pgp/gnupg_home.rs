@@ -59,21 +59,22 @@ impl GnupgHome {
 
 enum Public {
     Primary(PublicKey),
-    Sub(PublicSubkey),
+    /// A subkey, and the fingerprint of its primary key.
+    Sub(PublicSubkey, String),
 }
 
 impl Public {
     fn params(&self) -> &PublicParams {
         match self {
             Self::Primary(key) => key.public_params(),
-            Self::Sub(key) => key.public_params(),
+            Self::Sub(key, _) => key.public_params(),
         }
     }
 
     fn fingerprint(&self) -> String {
         match self {
             Self::Primary(key) => key.fingerprint().to_string().to_uppercase(),
-            Self::Sub(key) => key.fingerprint().to_string().to_uppercase(),
+            Self::Sub(key, _) => key.fingerprint().to_string().to_uppercase(),
         }
     }
 
@@ -85,7 +86,7 @@ impl Public {
                 key.algorithm(),
                 key.public_params(),
             ),
-            Self::Sub(key) => PlainSecretParams::try_from_reader_no_checksum(
+            Self::Sub(key, _) => PlainSecretParams::try_from_reader_no_checksum(
                 material,
                 key.version(),
                 key.algorithm(),
@@ -98,7 +99,7 @@ impl Public {
     fn with_secret(self, secret: SecretParams) -> Option<PgpSecret> {
         match self {
             Self::Primary(key) => SecretKey::new(key, secret).ok().map(PgpSecret::Primary),
-            Self::Sub(key) => SecretSubkey::new(key, secret).ok().map(PgpSecret::Sub),
+            Self::Sub(key, primary) => SecretSubkey::new(key, secret).ok().map(|key| PgpSecret::Sub(key, primary)),
         }
     }
 }
@@ -106,12 +107,16 @@ impl Public {
 /// All public keys of a keyring, in a keybox or as plain packets.
 fn public_keys(keyring: &[u8]) -> Vec<Public> {
     let blocks = if is_keybox(keyring) { keybox_blocks(keyring) } else { vec![keyring] };
+    let mut primary = String::new();
     blocks
         .into_iter()
         .flat_map(|block| PacketParser::new(Cursor::new(block)).flatten())
         .filter_map(|packet| match packet {
-            Packet::PublicKey(key) => Some(Public::Primary(key)),
-            Packet::PublicSubkey(key) => Some(Public::Sub(key)),
+            Packet::PublicKey(key) => {
+                primary = key.fingerprint().to_string().to_uppercase();
+                Some(Public::Primary(key))
+            }
+            Packet::PublicSubkey(key) => Some(Public::Sub(key, primary.clone())),
             _ => None,
         })
         .collect()

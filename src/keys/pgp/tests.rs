@@ -67,7 +67,7 @@ impl Drop for Home {
 
 fn open(variables: &[(&str, &Path)], message: &str) -> Result<KeyShare, RefusedReason> {
     let variables = variables.iter().map(|(name, value)| ((*name).into(), value.as_os_str().to_owned()));
-    Pgp::new(&Environment::new(variables, None), KeyPolicy::default()).open("FPR", message)
+    Pgp::new(&Environment::new(variables, None), KeyPolicy::default()).open("FPR", message, None)
 }
 
 fn assert_opens(variables: &[(&str, &Path)], message: &str) {
