@@ -39,6 +39,7 @@ impl Output {
 /// reading our memory, panic messages that quote values, world-readable files.
 ///
 /// Best effort: a kernel that refuses does not stop a render.
+#[expect(clippy::disallowed_methods, reason = "after a panic nothing else is to be done, on any thread")]
 pub fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     _ = rustix::process::setrlimit(Resource::Core, none);
@@ -48,6 +49,9 @@ pub fn harden() {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         write_stderr(&format!("unsops: error: internal error{place}\nunsops: hint: please report this place\n"));
+        // At once, whichever thread it was: standard output is untouched until everything has succeeded, and release
+        // builds have no unwinding, which would end in SIGABRT.
+        std::process::exit(Failure::Internal.code().into());
     }));
 }
 
@@ -67,7 +71,7 @@ pub fn program_name() -> Option<OsString> {
     std::env::args_os().next()
 }
 
-/// The path of the program's own file.
+/// The path of the program's own file. `None` where the system does not tell.
 pub fn executable() -> Option<PathBuf> {
     std::env::current_exe().ok()
 }
@@ -83,6 +87,11 @@ pub fn executable_to_read() -> Option<PathBuf> {
 /// Whether a person sits at standard input.
 pub fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
+}
+
+/// Whether a person reads standard output.
+pub fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
 }
 
 /// Reads standard input to its end.

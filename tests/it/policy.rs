@@ -151,14 +151,64 @@ fn a_listed_identity_opens_and_another_does_not() {
 #[test]
 fn a_file_that_claims_another_recipient_opens_with_no_identity_that_is_not_allowed() {
     let claimed = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun";
-    let Some(sidecar) = sidecar(&format!("age: [{claimed}]")) else { return };
-    for file in ["secret.enc.yaml", "config.enc.json", "settings.enc.ini", "note.enc.txt"] {
-        let path = sidecar.case.root().join("apps/one").join(file);
-        let text = fs::read_to_string(&path).expect("a fixture");
-        fs::write(&path, text.replace(OWN, claimed)).expect("written");
-    }
+    let Some(sidecar) = Sidecar::new(claiming(claimed), &rule(&format!("age: [{claimed}]"))) else { return };
+    let sidecar = sidecar.application("team-a", "apps/one");
     let message = sidecar.generate("generator.yaml").failure(6);
     assert!(message.contains("holds an identity that the policy does not allow"), "{message}");
+    // Without a policy the claim does not matter.
+    let case = sidecar.case.env("UNSOPS_POLICY", "").arg("generator.yaml");
+    assert!(case.run().failure(2).contains("UNSOPS_POLICY must be an absolute path"));
+    let case = claiming(claimed);
+    assert!(case.arg("generator.yaml").run().text().contains("kind: Secret"));
+}
+
+/// The application, its files claiming another recipient.
+fn claiming(recipient: &str) -> Case {
+    let case = application();
+    for file in ["secret.enc.yaml", "config.enc.json", "settings.enc.ini", "note.enc.txt"] {
+        let path = case.root().join("apps/one").join(file);
+        let text = fs::read_to_string(&path).expect("a fixture");
+        fs::write(&path, text.replace(OWN, recipient)).expect("written");
+    }
+    case
+}
+
+/// The PGP keys of the fixtures: their files are for the primary key's name and open with its subkey.
+#[test]
+fn pgp_keys_are_listed_by_the_fingerprint_of_the_primary_key_or_of_the_subkey() {
+    let primary = "9079EE2D03BD5FEE8507B6FC38F772487EF68456";
+    let subkey = "ADA5127EE3445DE41F0104CFF53F78EC97C8A9E6";
+    let other = "85D77543B3D624B63CEA9E6DBC17301B491B3F21";
+    let case = |claimed: &str| {
+        let case = Case::new().fixture("enc/3.6.1/comments.yaml", "apps/one/secret.enc.yaml").cwd("apps/one");
+        let generator = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: g}\nsecretFrom:\n- metadata: {name: s}\n  \
+                         files: [./secret.enc.yaml]\n";
+        let case = case.file("apps/one/generator.yaml", generator);
+        let file = case.root().join("apps/one/secret.enc.yaml");
+        let text = fs::read_to_string(&file).expect("a fixture");
+        assert!(text.contains(primary));
+        fs::write(&file, text.replace(primary, claimed)).expect("written");
+        let key = case.root().join("pgp.asc");
+        fs::copy(super::harness::tests_dir().join("keys/pgp.asc"), &key).expect("the key");
+        case.env("UNSOPS_PGP_KEY_FILE", key)
+    };
+    for (listed, claimed, want) in [
+        (primary, primary, None),
+        (subkey, subkey, None),
+        (other, primary, Some("rule team-a of the policy does not allow this key")),
+        // The claim is allowed; the key that would open it is not.
+        (other, other, Some("the policy does not allow it")),
+    ] {
+        let Some(sidecar) = Sidecar::new(case(claimed), &rule(&format!("pgp: ['{listed}']"))) else { return };
+        let run = sidecar.application("team-a", "apps/one").generate("generator.yaml");
+        match want {
+            None => assert!(run.text().contains("kind: Secret")),
+            Some(message) => {
+                let failure = run.failure(6);
+                assert!(failure.contains(message), "{listed} {claimed}: {failure}");
+            }
+        }
+    }
 }
 
 #[test]
