@@ -17,4 +17,5 @@ mod install;
 mod key_services;
 mod kustomize;
 mod oracle;
+mod policy;
 mod process;
