@@ -10,7 +10,7 @@
 //!             | Invocation, Environment                            Output | Error
 //!  L3  commands/   one file per sub-command; generate.rs is the plugin path: the only place where the parts meet
 //!             | Generator            | SourcePath -> FileBytes       | Keyring
-//!  L2  generator/  host/  diff/  jail  walk  recipient/         keys/   age pgp aws gcp azure vault
+//!  L2  generator/  host/  kustomization/  diff/  jail  walk  recipient/   keys/   age pgp aws gcp azure vault
 //!             | Cleartext            | bytes                         | impl sops::KeyService
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
@@ -64,6 +64,7 @@ pub mod generator;
 pub mod host;
 pub mod jail;
 pub mod keys;
+pub mod kustomization;
 pub mod limits;
 pub mod number;
 pub mod path;
