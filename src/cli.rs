@@ -3,6 +3,7 @@
 
 mod build;
 mod completions;
+mod diff;
 mod render;
 
 use std::ffi::{OsStr, OsString};
@@ -16,6 +17,7 @@ use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::diff::{DiffArgs, DiffForm};
 pub use self::render::RenderArgs;
 
 /// How the process was called.
@@ -67,6 +69,7 @@ struct Arguments {
 pub enum Command {
     Build(BuildArgs),
     Completions(CompletionsArgs),
+    Diff(DiffArgs),
     /// Print the manual page (roff)
     Man,
     Render(RenderArgs),

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod completions;
 mod decrypt;
+pub mod diff;
 mod encrypted;
 pub mod generate;
 mod records;
@@ -23,6 +24,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Diff(args) => diff::diff(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
         Command::Render(args) => render::render(&args, env, deadline),
     }
