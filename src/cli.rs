@@ -4,11 +4,12 @@
 mod build;
 mod color;
 mod completions;
+mod diff;
 mod explain;
-mod install;
-mod render;
-mod key_args;
 mod filter;
+mod install;
+mod key_args;
+mod render;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -22,11 +23,12 @@ use crate::error::{Failure, Record};
 pub use self::build::BuildArgs;
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::diff::{DiffArgs, DiffForm};
 pub use self::explain::{ExplainArgs, ExplainOutput};
-pub use self::install::InstallArgs;
-pub use self::render::RenderArgs;
-pub use self::key_args::KeyArgs;
 pub use self::filter::FilterArgs;
+pub use self::install::InstallArgs;
+pub use self::key_args::KeyArgs;
+pub use self::render::RenderArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,6 +82,7 @@ pub enum Command {
     Explain(ExplainArgs),
     Install(InstallArgs),
     Filter(FilterArgs),
+    Diff(DiffArgs),
     /// Print the manual page (roff)
     Man,
     Render(RenderArgs),

@@ -151,6 +151,18 @@ pub const DEADLINE_ARGOCD: Duration = Duration::from_secs(45);
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Most changed values of one file that `diff` lists: more than anyone reads, few enough to name each by its path.
+pub const DIFF_CHANGES: usize = 1000;
+
+/// Largest answer of one run of git, in bytes: contents of a few files, or names of all.
+pub const GIT_BYTES: usize = 256 << 20;
+
+/// Files that git is asked for in one run.
+pub const GIT_FILES: usize = 16;
+
+/// Most files of one comparison.
+pub const DIFF_FILES: usize = 100_000;
+
 /// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
 pub const ERRORS: usize = 50;
 /// Largest wrapped key of the PGP kind, in bytes of armor; one RSA-4096 recipient and a share need 1.5 KiB.

@@ -16,7 +16,8 @@ use crate::yaml::writer::write_manifest;
 use crate::yaml::{self, Document, Kind};
 
 /// The next step where a proof is missing.
-const HINT: &str = "if kustomize has re-ordered it: `unsops filter --source DIR` holds it against the encrypted files in DIR";
+const HINT: &str =
+    "if kustomize has re-ordered it: `unsops filter --source DIR` holds it against the encrypted files in DIR";
 
 /// Carries out the sub-command.
 ///
@@ -83,8 +84,9 @@ pub fn filter(manifests: &[u8], decryption: &Decryption<'_>) -> Result<SecretByt
 
 /// One document; `None` where nothing in it is encrypted.
 fn filter_chunk(chunk: &[u8], decryption: &Decryption<'_>) -> Result<Option<Secret<String>>, Record> {
-    let documents = yaml::parse(chunk)
-        .map_err(|error| Record::new(Failure::Generator, format!("a document on standard input is not YAML: {error}")))?;
+    let documents = yaml::parse(chunk).map_err(|error| {
+        Record::new(Failure::Generator, format!("a document on standard input is not YAML: {error}"))
+    })?;
     let mut filtered = Vec::new();
     let is_whole = documents.len() == 1;
     let mut has_any = false;
@@ -107,8 +109,9 @@ fn chunks(stream: &[u8]) -> Vec<&[u8]> {
     let mut start = 0;
     let mut at = 0;
     for line in stream.split_inclusive(|&byte| byte == b'\n') {
-        let is_separator =
-            line.strip_prefix(b"---").is_some_and(|rest| rest.is_empty() || rest.starts_with(b" ") || rest.trim_ascii_start().is_empty());
+        let is_separator = line
+            .strip_prefix(b"---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b" ") || rest.trim_ascii_start().is_empty());
         if is_separator && at > start {
             chunks.extend(stream.get(start..at));
             start = at;

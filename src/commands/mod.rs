@@ -3,15 +3,16 @@
 pub mod build;
 pub mod completions;
 mod decrypt;
+pub mod diff;
 mod encrypted;
 mod explain;
+pub mod filter;
 pub mod generate;
+mod in_place;
 mod install;
 mod plugin_home;
 pub mod policy;
 mod programs;
-pub mod filter;
-mod in_place;
 mod records;
 pub mod render;
 pub mod tree;
@@ -33,6 +34,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
         Command::Filter(args) => filter::run(&args, env, deadline),
+        Command::Diff(args) => diff::diff(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
         Command::Render(args) => render::render(&args, env, deadline),
     }

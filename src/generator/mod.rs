@@ -21,7 +21,7 @@ mod validate;
 pub use error::{Fault, FieldPath, GeneratorError, Sentence};
 pub use fields::Remark;
 pub use metadata::Behavior;
-pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join};
+pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join, text_of};
 pub use redacted::{Assurance, RedactedPiece, finish, is_redacted};
 
 use fields::Findings;

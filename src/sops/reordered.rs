@@ -113,12 +113,7 @@ fn open_branch(branch: &mut Branch, cipher: &Cipher, additional: &mut Vec<u8>) -
     Ok(())
 }
 
-fn open_value(
-    value: &mut Value,
-    cipher: &Cipher,
-    additional: &mut Vec<u8>,
-    name: &Printable,
-) -> Result<(), SopsError> {
+fn open_value(value: &mut Value, cipher: &Cipher, additional: &mut Vec<u8>, name: &Printable) -> Result<(), SopsError> {
     match value {
         Value::Branch(branch) => open_branch(branch, cipher, additional)?,
         Value::List(list) => list.iter_mut().try_for_each(|item| open_value(item, cipher, additional, name))?,

@@ -58,7 +58,7 @@ fn missing(what: &str) -> Record {
 
 /// Finds a program on PATH. Entries that are not absolute are passed over, as Go does: the working directory belongs to
 /// whoever wrote the manifests.
-pub(super) fn on_path(name: &OsStr, env: &Environment) -> Option<PathBuf> {
+pub(in crate::commands) fn on_path(name: &OsStr, env: &Environment) -> Option<PathBuf> {
     std::env::split_paths(env.var_os("PATH")?)
         .filter(|dir| dir.is_absolute())
         .map(|dir| dir.join(name))

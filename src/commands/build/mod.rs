@@ -40,6 +40,8 @@ use service::{Answered, Done, Service};
 
 pub use relay::relay;
 
+pub(super) use kustomize::on_path;
+
 /// What to build, and what the operator allows on the way.
 pub struct Request {
     /// The directory with the kustomization; a relative path starts at the working directory.
@@ -103,6 +105,24 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
 /// kustomize is missing or fails; a generator of ours fails or did not run; something encrypted came out, or nothing at
 /// all.
 pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    let output = build_with(request, env, deadline, &generate::answer_legacy)?;
+    encrypted::check(output.expose())?;
+    Ok(Output::new(output))
+}
+
+/// Answers a plugin call: the config, what came on stdin, the directory of its kustomization, and what reads sources.
+pub(super) type Answer<'a> = dyn Fn(&[u8], Vec<u8>, &Path, &Decryptor<'_>) -> Result<SecretBytes, Error> + Sync + 'a;
+
+/// Builds a kustomization whose generators are carried out by `answer`. What comes out may still be encrypted.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn build_with(
+    request: &Request,
+    env: &Environment,
+    deadline: Deadline,
+    answer: &Answer<'_>,
+) -> Result<SecretBytes, Error> {
     let program = kustomize::find(request.kustomize.as_deref(), env)?;
     let dir = directory(&request.dir, env)?;
     let root = match &request.root {
@@ -142,9 +162,7 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
     let start = kustomize::Start { program: &program, args: &args, dir: &start_dir, variables: &variables };
     let ended = thread::scope(|scope| {
         scope.spawn(|| {
-            service.serve(deadline, &|call| {
-                generate::answer_legacy(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor)
-            });
+            service.serve(deadline, &|call| answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor));
         });
         let ended = kustomize::run(&start, deadline);
         service.close();
@@ -162,8 +180,7 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
     if let Some(error) = Error::collect(missing) {
         return Err(error);
     }
-    encrypted::check(output.expose())?;
-    Ok(Output::new(output))
+    Ok(output)
 }
 
 /// The place of the copy in the private directory.

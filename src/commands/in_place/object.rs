@@ -64,7 +64,8 @@ impl Decryption<'_> {
     /// The items of a list (`kind: List`, `SecretList`).
     fn items(&self, object: &mut Node) -> Result<bool, Record> {
         let is_list = field(object, "kind").and_then(text).is_some_and(|kind| kind.ends_with("List"));
-        let Some(Kind::Sequence(items, _)) = value_mut(object, "items").filter(|_| is_list).map(|items| &mut items.kind)
+        let Some(Kind::Sequence(items, _)) =
+            value_mut(object, "items").filter(|_| is_list).map(|items| &mut items.kind)
         else {
             return Ok(false);
         };
