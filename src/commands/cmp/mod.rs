@@ -1,0 +1,59 @@
+//! `unsops cmp`: what `argocd-cmp-server` runs (Argo CD v3, `cmpserver/plugin/plugin.go`).
+//!
+//! ```text
+//!   environment --Request--> vetted environment, parameters
+//!   working directory --App--> kustomization: commands::build   chart: helm, filtered   directory: its YAML files
+//!   what failed --report--> short, without paths of this run
+//! ```
+//!
+//! Whoever may commit to the repository writes all files and, by `.argocd-source.yaml`, the parameters and `plugin.env` of
+//! the Application; only what the sidecar itself has in its environment is the operator's. So nothing of a request
+//! chooses a key, a program, a root, or a variable. What stdout gives becomes the cluster's state, and what stderr gives
+//! is shown to every user of the Application and kept in logs.
+
+mod app;
+mod directory;
+mod discover;
+mod parameters;
+mod report;
+mod request;
+
+use self::app::App;
+use self::request::Request;
+use super::decrypt::Decryptor;
+use super::records;
+use crate::cli::{CmpArgs, CmpCommand};
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::error::{Error, Failure, Record};
+use crate::jail::Root;
+use crate::keys::{KeyPolicy, Keyring};
+use crate::limits;
+use crate::process::Output;
+
+/// Answers Argo CD.
+///
+/// # Errors
+/// Whatever kept the manifests from being complete. `discover` never fails: Argo CD would go on without us.
+pub fn run(args: &CmpArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    let deadline = deadline.at_most(limits::DEADLINE_ARGOCD, env);
+    match args.command {
+        CmpCommand::Discover => Ok(discover::discover(env, deadline)),
+        CmpCommand::Generate => generate(env, deadline).map_err(|error| report::shorten(error, env)),
+        CmpCommand::Parameters => parameters::announce(env).map_err(|error| report::shorten(error, env)),
+    }
+}
+
+fn generate(env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    let request = Request::read(env)?;
+    let env = request.environment();
+    let root = Root::discover(env).map_err(records::of_file)?;
+    let app = App::find(&root, env)?;
+    request.check_parameters(app.kind())?;
+
+    let policy =
+        KeyPolicy { allow_exec: request.may_run_key_programs(), terminal: false, deadline: Some(deadline.instant()) };
+    let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+    let decryptor = Decryptor::new(&root, &keyring, env)?;
+    directory::render(&app, request.recurse()?, &decryptor).map(Output::new)
+}
