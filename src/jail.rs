@@ -56,6 +56,21 @@ pub struct Listed {
     pub is_directory: bool,
 }
 
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// Nothing.
+    Nothing,
+    /// A device, a FIFO, a socket, a loop of links, something that may not be looked at.
+    Other,
+    /// Somewhere outside of the root.
+    Outside,
+}
+
 impl Root {
     /// Opens the root that the environment asks for, or that the working directory lies in.
     ///
@@ -139,6 +154,21 @@ impl Root {
                 Err(refusal)
             }
             Err(Refused::Rule(reason)) => Err(refuse(reason)),
+        }
+    }
+
+    /// Says what a path beneath the root leads to, symbolic links followed; the empty path is the root.
+    pub fn lead(&self, path: &str) -> Lead {
+        let path = place::or_dot(Path::new(path));
+        match self.dir.metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Lead::Directory,
+            Ok(metadata) if metadata.is_file() => Lead::File,
+            Ok(_) => Lead::Other,
+            Err(error) => match Reason::of_source(&error, place::escapes(&path)) {
+                Reason::LinkOutsideRoot | Reason::OutsideRoot => Lead::Outside,
+                Reason::Missing => Lead::Nothing,
+                _ => Lead::Other,
+            },
         }
     }
 

@@ -129,6 +129,9 @@ pub const PATH_BYTES: usize = 4096;
 /// Most names of a directory that are compared to suggest one in place of a missing file: a hint may cost milliseconds.
 pub const DIRECTORY_ENTRIES: usize = 10_000;
 
+/// Most entries of a directory and all below it that are looked at; the largest public GitOps repositories have 50,000.
+pub const WALK_ENTRIES: usize = 1_000_000;
+
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
 
@@ -173,3 +176,31 @@ pub const PGP_TRIES: usize = 256;
 
 /// Most files of a directory of keys.
 pub const KEY_FILES: usize = 10_000;
+
+/// Largest output of kustomize, in bytes: what one run may decrypt as Secrets, in base64, and the manifests around it.
+pub const BUILD_BYTES: usize = 128 << 20;
+
+/// Most bytes of kustomize's messages that are looked at. Real ones are below 4 KiB; some print whole resources.
+pub const MESSAGE_BYTES: usize = 64 << 10;
+
+/// Largest kustomization file or manifest that is looked at without decrypting it, in bytes; CRDs reach 2 MiB.
+pub const MANIFEST_BYTES: usize = 4 << 20;
+
+/// Most kustomizations of one walk.
+pub const KUSTOMIZATIONS: usize = 10_000;
+
+/// Most kustomizations under one another; kustomize has no bound, real ones stay below 10.
+pub const KUSTOMIZATION_DEPTH: usize = 64;
+
+/// Most manifests of plugins of one walk.
+pub const PLUGIN_MANIFESTS: usize = 10_000;
+
+/// Most bytes of kustomizations and manifests of plugins that one walk reads, the same one counted each time.
+pub const WALK_BYTES: usize = 64 << 20;
+
+/// Most faults of one walk that are noted.
+pub const WALK_FAULTS: usize = 10_000;
+
+/// Most steps of one walk through directories of plugin manifests, each counted once for every kustomization that runs
+/// it; real ones have one.
+pub const WALK_STEPS: usize = 100_000;

@@ -6,7 +6,7 @@ use std::panic;
 use std::process::ExitCode;
 
 use unsops::cli::{self, Invocation};
-use unsops::commands::{self, generate};
+use unsops::commands::{self, build, generate};
 use unsops::deadline::Deadline;
 use unsops::error::{Error, Failure};
 use unsops::process::{self, Output};
@@ -37,6 +37,7 @@ fn run() -> Result<u8, Error> {
     let output = match cli::parse(&args, &env, process::stdin_is_terminal())? {
         Invocation::Print(text) => Output::new(Secret::new(text.into_bytes())),
         Invocation::Command(command) => commands::run(command, &env, deadline)?,
+        Invocation::Relayed { config, socket } => build::relay(&config, &socket, env.current_dir(), deadline)?,
         invocation => generate::generate(invocation, &env, deadline)?,
     };
     process::emit(output, deadline)

@@ -1,10 +1,13 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
+pub mod build;
 pub mod cmp;
 pub mod completions;
 mod decrypt;
+mod encrypted;
 pub mod generate;
 mod records;
+pub mod tree;
 
 use crate::cli::Command;
 use crate::deadline::Deadline;
@@ -18,6 +21,7 @@ use crate::process::Output;
 /// Whatever kept it from its answer; nothing is printed then.
 pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
+        Command::Build(args) => build::run(&args, env, deadline),
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Man => Ok(completions::man()?),

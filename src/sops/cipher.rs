@@ -26,15 +26,21 @@ pub struct EncryptedValue {
 }
 
 /// What a token holds. The kind is not authenticated: editing it is not noticed unless the value does not fit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `True` or `False`.
     Bool,
     /// Written by Python sops only; read as a string.
     Bytes,
+    /// A comment.
     Comment,
+    /// A 64-bit float.
     Float,
+    /// A signed integer.
     Int,
+    /// Text or bytes.
     Str,
+    /// A point in time.
     Time,
 }
 
@@ -113,7 +119,37 @@ fn decode_exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+impl EncryptedValue {
+    /// The declared type.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Bytes of ciphertext; the plaintext has as many.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether there is no ciphertext; sops leaves an empty value as it is.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+}
+
 impl Kind {
+    /// The word in the token.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Bytes => "bytes",
+            Self::Comment => "comment",
+            Self::Float => "float",
+            Self::Int => "int",
+            Self::Str => "str",
+            Self::Time => "time",
+        }
+    }
+
     fn parse(word: &[u8]) -> Option<Self> {
         Some(match word {
             b"bool" => Self::Bool,

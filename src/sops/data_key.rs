@@ -96,7 +96,7 @@ impl DataKey {
 pub(super) fn recover(metadata: &Metadata, keys: &dyn KeyService) -> Result<Recovered, SopsError> {
     let groups = metadata.key_groups.len();
     let threshold = metadata.shamir_threshold.filter(|_| groups > 1);
-    let needed = if groups > 1 { threshold.unwrap_or(groups) } else { 1 };
+    let needed = metadata.needed_groups();
     let Attempt { mut shares, refused } = keys.open(&ShareRequest { groups: &metadata.key_groups, needed });
     shares.retain(|(group, _)| *group < groups);
     shares.sort_by_key(|(group, _)| *group);

@@ -172,6 +172,11 @@ impl Metadata {
         Self::read(&flatten::unflatten(entries)?, Position::default())
     }
 
+    /// How many key groups must open: the threshold where the file says one, else all of them.
+    pub fn needed_groups(&self) -> usize {
+        if self.key_groups.len() > 1 { self.shamir_threshold.unwrap_or(self.key_groups.len()) } else { 1 }
+    }
+
     fn read(stanza: &Branch, position: Position) -> Result<Self, SopsError> {
         let fields = Fields::of(stanza, STANZA, position)?;
         let last_modified = fields.timestamp("lastmodified")?;

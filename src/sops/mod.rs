@@ -5,10 +5,12 @@ pub mod cleartext;
 pub mod data_key;
 mod fields;
 mod flatten;
+pub mod inspect;
 pub mod mac;
 pub mod metadata;
 mod open;
 mod pattern;
+mod place;
 pub mod rules;
 pub mod shamir;
 pub mod store;
@@ -20,7 +22,9 @@ pub mod tree;
 
 pub use cleartext::Cleartext;
 pub use data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest};
+pub use inspect::{Inspection, inspect};
 pub use metadata::{KeyGroup, MasterKey, Metadata};
+pub use place::Step;
 pub use store::Format;
 
 use self::cipher::Cipher;

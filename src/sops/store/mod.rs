@@ -98,6 +98,11 @@ impl Format {
     }
 }
 
+/// The format in which a text has `sops` metadata, by the look of its lines, whatever its name is.
+pub fn guess(text: &[u8]) -> Option<Format> {
+    looks_like::guess(text)
+}
+
 /// Reads an encrypted file.
 ///
 /// # Errors
