@@ -28,8 +28,7 @@ pub fn check(manifests: &[u8]) -> Result<(), Error> {
             .hint("an empty result would make Argo CD delete what it has deployed")
             .into());
     }
-    let found: Vec<Record> =
-        documents.iter().filter_map(encrypted).take(limits::ERRORS).collect();
+    let found: Vec<Record> = documents.iter().filter_map(encrypted).take(limits::ERRORS).collect();
     Error::collect(found).map_or(Ok(()), Err)
 }
 
@@ -101,9 +100,7 @@ fn below(node: &Node, is_base64: bool) -> Option<String> {
 fn holds_token(value: &str, is_base64: bool) -> bool {
     value.contains(TOKEN)
         || is_base64
-            && decode(value).is_some_and(|bytes| {
-                bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes())
-            })
+            && decode(value).is_some_and(|bytes| bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()))
 }
 
 /// Bytes of base64 that may be broken into lines.

@@ -101,9 +101,10 @@ impl Call {
         current_dir: Option<&Path>,
     ) -> Result<SecretBytes, Error> {
         let opened = collect(
-            self.configs().iter().zip(generators).map(|(config, generator)| {
-                self.open(config, generator, decryptor, current_dir)
-            }),
+            self.configs()
+                .iter()
+                .zip(generators)
+                .map(|(config, generator)| self.open(config, generator, decryptor, current_dir)),
         )?;
         let pieces: Vec<Piece> =
             collect(generators.iter().zip(&opened).map(|(generator, opened)| render(generator, opened)))?

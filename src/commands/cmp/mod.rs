@@ -18,16 +18,16 @@ mod parameters;
 mod report;
 mod request;
 
-use self::app::App;
+use self::app::{App, AppKind};
 use self::request::Request;
 use super::decrypt::Decryptor;
-use super::records;
+use super::{build, records};
 use crate::cli::{CmpArgs, CmpCommand};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
 use crate::jail::Root;
-use crate::keys::{KeyPolicy, Keyring};
+use crate::keys::Keyring;
 use crate::limits;
 use crate::process::Output;
 
@@ -50,10 +50,33 @@ fn generate(env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     let root = Root::discover(env).map_err(records::of_file)?;
     let app = App::find(&root, env)?;
     request.check_parameters(app.kind())?;
+    match app.kind() {
+        AppKind::Kustomization => kustomization(&app, &request, &root, deadline),
+        AppKind::Directory => directory(&app, &request, &root, deadline),
+        AppKind::Chart => Err(Record::new(Failure::Usage, "a Helm chart, and no helm is configured").into()),
+    }
+}
 
-    let policy =
-        KeyPolicy { allow_exec: request.may_run_key_programs(), terminal: false, deadline: Some(deadline.instant()) };
-    let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-    let decryptor = Decryptor::new(&root, &keyring, env)?;
-    directory::render(&app, request.recurse()?, &decryptor).map(Output::new)
+/// kustomize is the operator's, and so is whatever it may do: no program of the repository's, nothing fetched.
+fn kustomization(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline) -> Result<Output, Error> {
+    let build = build::Request {
+        dir: app.dir().to_owned(),
+        kustomize: None,
+        root: Some(root.path().to_owned()),
+        allow_exec: false,
+        allow_remote: false,
+        keys: request.keys(deadline),
+        variables: Vec::new(),
+        flags: Vec::new(),
+    };
+    build::build(&build, request.environment(), deadline)
+}
+
+fn directory(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline) -> Result<Output, Error> {
+    let env = request.environment();
+    let recurse = request.recurse()?;
+    let keys = request.keys(deadline);
+    let keyring = Keyring::from_environment(env, keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+    let decryptor = Decryptor::new(root, &keyring, env)?;
+    directory::render(app, recurse, &decryptor).map(Output::new)
 }

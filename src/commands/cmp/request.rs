@@ -10,8 +10,10 @@ use std::ffi::OsStr;
 use serde::Deserialize;
 
 use super::app::AppKind;
+use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
+use crate::keys::KeyPolicy;
 use crate::text::Printable;
 
 /// What an Application asks for.
@@ -129,9 +131,9 @@ impl Request {
         &self.environment
     }
 
-    /// Whether the operator lets key programs be started.
-    pub fn may_run_key_programs(&self) -> bool {
-        self.allows_key_programs
+    /// What keys may be used for: nobody can be asked, and no program is started unless the operator lets it be.
+    pub fn keys(&self, deadline: Deadline) -> KeyPolicy {
+        KeyPolicy { allow_exec: self.allows_key_programs, terminal: false, deadline: Some(deadline.instant()) }
     }
 
     /// Checks that every parameter is one for this kind of application: one that has no effect is a mistake.

@@ -1,0 +1,7 @@
+//! `unsops cmp` under the real `argocd-cmp-server`, with repo-server's own client, and the manifests of `argocd/`.
+
+mod deployment;
+mod directory;
+mod refusals;
+mod rendering;
+mod sidecar;
