@@ -53,9 +53,7 @@ pub(super) fn find(named: Option<&Path>, env: &Environment) -> Result<PathBuf, R
 }
 
 fn missing(what: &str) -> Record {
-    Record::new(Failure::Usage, format!("kustomize {what}"))
-        .hint(INSTALL)
-        .hint("or name its program with --kustomize")
+    Record::new(Failure::Usage, format!("kustomize {what}")).hint(INSTALL).hint("or name its program with --kustomize")
 }
 
 /// Finds a program on PATH. Entries that are not absolute are passed over, as Go does: the working directory belongs to

@@ -43,9 +43,10 @@ const SHORTEST: usize = 3;
 /// The message, fit to be shown; `None` where nothing is left of it. `paths` are shortened to what stands beside them.
 pub(super) fn scrub(stderr: &[u8], answered: &[Answered], paths: &[(&Path, &str)]) -> Option<Printable> {
     let all = String::from_utf8_lossy(stderr);
-    let line = all.lines().find_map(|line| line.strip_prefix("Error: ")).or_else(|| {
-        all.lines().rev().find(|line| !line.is_empty() && !line.starts_with("# Warning"))
-    })?;
+    let line = all
+        .lines()
+        .find_map(|line| line.strip_prefix("Error: "))
+        .or_else(|| all.lines().rev().find(|line| !line.is_empty() && !line.starts_with("# Warning")))?;
     let end = CUTS.iter().filter_map(|cut| line.find(cut)).min().unwrap_or(line.len());
     let mut message = line.get(..end).unwrap_or_default().to_owned();
     for (path, name) in paths {

@@ -11,9 +11,11 @@
 
 mod kustomize;
 mod message;
+mod plan;
 mod private;
 mod relay;
 mod service;
+mod shadow;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ use crate::secret::SecretBytes;
 use crate::text::Printable;
 
 use kustomize::Ended;
+use plan::{Allowed, Plan};
 use private::PrivateDir;
 use service::{Answered, Done, Service};
 
@@ -56,15 +59,6 @@ pub struct Request {
     /// Further flags for kustomize, written by the operator.
     pub flags: Vec<OsString>,
 }
-
-/// The places where kustomize looks for plugins of our kinds.
-const PLUGINS: [&str; 5] = [
-    "goabout.com/v1beta1/sopssecret/SopsSecret",
-    "goabout.com/v1beta1/sopssecretgenerator/SopsSecretGenerator",
-    "unsops.dev/v1/decrypt/Decrypt",
-    "viaduct.ai/v1/ksops/ksops",
-    "viaduct.ai/v1/ksops-exec/ksops-exec",
-];
 
 /// What helm and git may see of the caller's environment, where the caller lets them run.
 const NETWORK_VARIABLES: [&str; 14] = [
@@ -120,17 +114,36 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
         Keyring::from_environment(env, request.keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(&root, &keyring, env)?;
 
-    let private = prepare(env)?;
+    let allowed = Allowed { exec: request.allow_exec, remote: request.allow_remote };
+    let relative = dir.strip_prefix(root.path()).ok().and_then(Path::to_str).ok_or_else(|| outside(&dir))?;
+    let plan = Plan::of(plan::walk(&root, relative), &root, allowed)?;
+    let rewritten = shadow::rewrite(&plan.walk, &root)?;
+
+    let private = prepare(&plan, env)?;
+    let start_dir = if rewritten.is_empty() {
+        dir.clone()
+    } else {
+        let links_everything =
+            request.flags.iter().any(|flag| flag.as_encoded_bytes().ends_with(b"LoadRestrictionsNone"));
+        shadow::copy(&plan.walk, &root, &rewritten, links_everything, &private, Path::new(TREE))?;
+        private.path().join(TREE).join(relative)
+    };
+    let tree = private.path().join(TREE);
+    let real = |dir: &Path| match dir.strip_prefix(&tree) {
+        Ok(relative) => root.path().join(relative),
+        Err(_) => dir.to_owned(),
+    };
+
     let service = Service::listen(&private.socket())?;
     let variables = variables(request, env, &private);
     let mut args: Vec<OsString> = vec!["build".into(), ".".into(), "--enable-alpha-plugins".into()];
     args.extend(request.allow_exec.then(|| "--enable-exec".into()));
     args.extend(request.flags.iter().cloned());
-    let start = kustomize::Start { program: &program, args: &args, dir: &dir, variables: &variables };
+    let start = kustomize::Start { program: &program, args: &args, dir: &start_dir, variables: &variables };
     let ended = thread::scope(|scope| {
         scope.spawn(|| {
             service.serve(deadline, &|call| {
-                generate::answer_legacy(&call.config, call.stdin.clone(), &call.dir, &decryptor)
+                generate::answer_legacy(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor)
             });
         });
         let ended = kustomize::run(&start, deadline);
@@ -141,28 +154,48 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
     if let Some(error) = Error::collect(failed) {
         return Err(error);
     }
-    let output = succeeded(ended?, &calls, &[(&private.tmp(), "TMPDIR"), (private.path(), "TMPDIR"), (&dir, ".")])?;
+    let paths: [(&Path, &str); 4] =
+        [(&start_dir, "."), (&tree, ""), (&private.tmp(), "TMPDIR"), (private.path(), "TMPDIR")];
+    let output = succeeded(ended?, &calls, &paths)?;
+    let dirs: Vec<PathBuf> = calls.iter().map(|call| real(&call.dir)).collect();
+    let missing = plan.check(dirs.iter().map(PathBuf::as_path).zip(&calls));
+    if let Some(error) = Error::collect(missing) {
+        return Err(error);
+    }
     encrypted::check(output.expose())?;
     Ok(Output::new(output))
 }
 
+/// The place of the copy in the private directory.
+const TREE: &str = "tree";
+
+fn outside(dir: &Path) -> Record {
+    Record::new(Failure::File, "outside the allowed root")
+        .about(Printable::from_bytes(dir.as_os_str().as_encoded_bytes()))
+        .hint("the operator can set another root with --root or UNSOPS_ROOT")
+}
+
 /// The directory, without symbolic links, so that it is named as kustomize names it.
 fn directory(dir: &Path, env: &Environment) -> Result<PathBuf, Record> {
-    let refuse = |what: &str| {
-        Record::new(Failure::File, what).about(Printable::from_bytes(dir.as_os_str().as_encoded_bytes()))
-    };
+    let refuse =
+        |what: &str| Record::new(Failure::File, what).about(Printable::from_bytes(dir.as_os_str().as_encoded_bytes()));
     let path = env.current_dir().map_or_else(|| dir.to_owned(), |current| current.join(dir));
     let path = path.canonicalize().map_err(|_| refuse("no such directory"))?;
     if path.is_dir() { Ok(path) } else { Err(refuse("not a directory")) }
 }
 
 /// Makes the private directory and its links.
-fn prepare(env: &Environment) -> Result<PrivateDir, Record> {
+fn prepare(plan: &Plan, env: &Environment) -> Result<PrivateDir, Record> {
     let this = process::executable()
         .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
     let private = PrivateDir::create(env)?;
-    for plugin in PLUGINS {
-        private.link(&this, &Path::new("plugins").join(plugin))?;
+    for link in &plan.links {
+        private.link(&this, &Path::new("plugins").join(link))?;
+    }
+    for link in &plan.foreign_links {
+        if let Some(plugin) = own_plugin(link, env) {
+            private.link(&plugin, &Path::new("plugins").join(link))?;
+        }
     }
     // Container functions are started by this name. Called by it, this executable knows no such arguments.
     private.link(&this, Path::new("bin/docker"))?;
@@ -201,4 +234,19 @@ fn succeeded(ended: Ended, calls: &[Answered], paths: &[(&Path, &str)]) -> Resul
         Some(message) => Record { details: vec![message.to_string()], ..record },
         None => record.hint("its message may hold values, and is not shown; `kustomize build` itself shows it"),
     })
+}
+
+/// A plugin in the operator's own plugin directory: the first directory that exists counts, as kustomize has it.
+fn own_plugin(link: &Path, env: &Environment) -> Option<PathBuf> {
+    let variable = |name: &str, rest: &str| {
+        env.var_os(name).filter(|value| !value.is_empty()).map(|value| Path::new(value).join(rest))
+    };
+    let homes = [
+        variable("KUSTOMIZE_PLUGIN_HOME", ""),
+        variable("XDG_CONFIG_HOME", "kustomize/plugin"),
+        variable("HOME", ".config/kustomize/plugin"),
+        variable("HOME", "kustomize/plugin"),
+    ];
+    let home = homes.into_iter().flatten().find(|home| home.is_dir())?;
+    Some(home.join(link)).filter(|plugin| plugin.is_absolute() && plugin.is_file())
 }

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::relay::{self, Call};
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Record};
+use crate::kustomization;
 use crate::secret::SecretBytes;
+use crate::yaml;
 
 /// The build's end of the socket.
 pub(super) struct Service {
@@ -29,8 +31,20 @@ pub(super) struct Done {
 
 /// A plugin call that was answered.
 pub(super) struct Answered {
-    pub call: Call,
+    /// The directory of the kustomization that lists the plugin.
+    pub dir: PathBuf,
+    pub api_version: String,
+    pub kind: String,
     pub answer: SecretBytes,
+}
+
+impl Answered {
+    fn new(call: Call, answer: SecretBytes) -> Self {
+        let documents = yaml::parse(&call.config).unwrap_or_default();
+        let get =
+            |name| documents.first().and_then(|config| kustomization::text(&config.root, name)).unwrap_or_default();
+        Self { dir: call.dir, api_version: get("apiVersion").to_owned(), kind: get("kind").to_owned(), answer }
+    }
 }
 
 impl Service {
@@ -58,7 +72,7 @@ impl Service {
             match result {
                 Ok(answer) => {
                     if relay::respond(&mut stream, Ok(&answer)).is_ok() {
-                        done.calls.push(Answered { call, answer });
+                        done.calls.push(Answered::new(call, answer));
                     }
                 }
                 Err(error) => {
