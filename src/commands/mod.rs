@@ -1,6 +1,7 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
 pub mod build;
+mod child;
 pub mod cmp;
 pub mod completions;
 mod decrypt;

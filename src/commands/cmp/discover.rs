@@ -5,15 +5,18 @@ use std::collections::VecDeque;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::commands::tree::Tree;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::generator::Generator;
 use crate::jail::Root;
+use crate::kustomization;
 use crate::limits;
 use crate::path::SourcePath;
 use crate::process::Output;
 use crate::secret::Secret;
 use crate::sops::Format;
+use crate::text::Printable;
 use crate::yaml::{self, Kind, Node};
 
 /// Groups of the generators that we carry out; a manifest of another text need not be parsed.
@@ -21,14 +24,27 @@ const GROUPS: &[&[u8]] = &[b"viaduct.ai/", b"goabout.com/", b"unsops.dev/"];
 
 /// One line if there is anything for us, else nothing.
 pub fn discover(env: &Environment, deadline: Deadline) -> Output {
-    let line = find(env, deadline).map(|path| format!("unsops: {}\n", path.printable())).unwrap_or_default();
+    let line = find(env, deadline).map(|path| format!("unsops: {path}\n")).unwrap_or_default();
     Output::new(Secret::new(line.into_bytes()))
 }
 
-/// The first generator or SOPS file at or below the working directory, nearest directories first.
-fn find(env: &Environment, deadline: Deadline) -> Option<SourcePath> {
+/// A generator or SOPS file of the application, relative to the root.
+fn find(env: &Environment, deadline: Deadline) -> Option<Printable> {
     let root = Root::discover(env).ok()?;
     let dir = env.current_dir()?;
+    let below = dir.strip_prefix(root.path()).ok()?;
+    generator_of_kustomizations(&root, below.to_str()?)
+        .or_else(|| Some(Printable::from_bytes(below.join(first_file(&root, dir, deadline)?).as_os_str().as_bytes())))
+}
+
+/// The first generator that kustomize would run, in whatever base it stands.
+fn generator_of_kustomizations(root: &Root, directory: &str) -> Option<Printable> {
+    let walk = kustomization::walk(&Tree::new(root), [directory]);
+    walk.ours().next().map(|plugin| Printable::new(&plugin.place.file))
+}
+
+/// The first generator or SOPS file at or below the working directory, nearest directories first.
+fn first_file(root: &Root, dir: &Path, deadline: Deadline) -> Option<PathBuf> {
     let mut directories = VecDeque::from([(PathBuf::new(), 0_usize)]);
     let (mut files_left, mut bytes_left) = (limits::DISCOVER_FILES, limits::DISCOVER_BYTES);
     while let Some((below, depth)) = directories.pop_front() {
@@ -52,7 +68,7 @@ fn find(env: &Environment, deadline: Deadline) -> Option<SourcePath> {
             let Ok(bytes) = root.read(dir, &path, limits::DISCOVER_FILE_BYTES) else { continue };
             bytes_left = bytes_left.checked_sub(bytes.as_slice().len())?;
             if is_ours(&path, bytes.as_slice()) {
-                return Some(path);
+                return Some(path.as_str().into());
             }
         }
     }

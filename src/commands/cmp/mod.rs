@@ -64,7 +64,7 @@ fn kustomization(app: &App<'_>, request: &Request, root: &Root, deadline: Deadli
         kustomize: None,
         root: Some(root.path().to_owned()),
         allow_exec: false,
-        allow_remote: false,
+        allow_remote: request.may_fetch(),
         keys: request.keys(deadline),
         variables: Vec::new(),
         flags: Vec::new(),

@@ -9,6 +9,21 @@ use crate::jail::Root;
 use crate::limits;
 use crate::text::Printable;
 
+/// What `unsops build` says of its flags, and what is true of a sidecar.
+const FLAGS: [(&str, &str); 4] = [
+    (
+        "the operator can set another root with --root or UNSOPS_ROOT",
+        "the repository bounds an Application; with the annotation argocd.argoproj.io/manifest-generate-paths, the common \
+         directory of its paths does",
+    ),
+    (
+        "or the operator allows it with --allow-remote",
+        "or the operator allows it: UNSOPS_ALLOW_REMOTE=1 in the sidecar",
+    ),
+    ("; or the operator allows it with --allow-exec", ""),
+    ("; the operator can allow others with --allow-exec", ""),
+];
+
 /// Longest line of a report, in characters.
 const LINE_CHARS: usize = 400;
 
@@ -70,8 +85,12 @@ fn tidy(record: Record, paths: &Paths) -> Record {
         subject: record.subject.map(|subject| Printable::new(&paths.replace(subject.as_str()))),
         message: line(record.message),
         details: record.details.into_iter().map(line).collect(),
-        hints: record.hints.into_iter().map(line).collect(),
+        hints: record.hints.into_iter().map(|hint| line(without_flags(hint))).collect(),
     }
+}
+
+fn without_flags(hint: String) -> String {
+    FLAGS.iter().fold(hint, |hint, (flag, instead)| hint.replace(flag, instead))
 }
 
 fn cut(text: &str) -> String {

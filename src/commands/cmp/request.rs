@@ -48,6 +48,8 @@ pub const VALUE_FILES: &str = "value-files";
 
 /// Set by the operator: `SOPS_AGE_KEY_CMD` and age plugins may be started.
 const ALLOW_EXEC: &str = "UNSOPS_ALLOW_EXEC";
+/// Set by the operator: kustomize may fetch bases by URL.
+pub const ALLOW_REMOTE: &str = "UNSOPS_ALLOW_REMOTE";
 
 /// The whole list of parameters, as JSON. `PARAM_*` hold the same, but names that differ in case or punctuation collide there.
 const PARAMETERS_VARIABLE: &str = "ARGOCD_APP_PARAMETERS";
@@ -111,8 +113,7 @@ impl Request {
             return Err(error);
         }
         let parameters = parse_parameters(env)?;
-        let is_on = |name: &str| env.non_empty(name).is_some_and(|value| value != "0");
-        let allows_key_programs = is_on(ALLOW_EXEC) && !is_on("UNSOPS_NO_EXEC");
+        let allows_key_programs = is_on(ALLOW_EXEC, env) && !is_on("UNSOPS_NO_EXEC", env);
         let mut variables: BTreeMap<_, _> = env
             .variables()
             .filter(|(name, _)| !DROPPED.iter().any(|dropped| begins_with(name, dropped)))
@@ -134,6 +135,11 @@ impl Request {
     /// What keys may be used for: nobody can be asked, and no program is started unless the operator lets it be.
     pub fn keys(&self, deadline: Deadline) -> KeyPolicy {
         KeyPolicy { allow_exec: self.allows_key_programs, terminal: false, deadline: Some(deadline.instant()) }
+    }
+
+    /// Whether the operator lets kustomize fetch what a kustomization names by URL.
+    pub fn may_fetch(&self) -> bool {
+        is_on(ALLOW_REMOTE, &self.environment)
     }
 
     /// Checks that every parameter is one for this kind of application: one that has no effect is a mistake.
@@ -167,6 +173,10 @@ impl Request {
     fn find(&self, name: &str) -> Option<&Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name)
     }
+}
+
+fn is_on(name: &str, env: &Environment) -> bool {
+    env.non_empty(name).is_some_and(|value| value != "0")
 }
 
 fn parse_parameters(env: &Environment) -> Result<Vec<Parameter>, Error> {
