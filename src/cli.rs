@@ -4,6 +4,7 @@
 mod build;
 mod cmp;
 mod completions;
+mod filter;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::error::{Failure, Record};
 pub use self::build::BuildArgs;
 pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::completions::CompletionsArgs;
+pub use self::filter::FilterArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,6 +70,7 @@ pub enum Command {
     Build(BuildArgs),
     Cmp(CmpArgs),
     Completions(CompletionsArgs),
+    Filter(FilterArgs),
     /// Print the manual page (roff)
     Man,
 }

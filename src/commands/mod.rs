@@ -6,7 +6,9 @@ pub mod cmp;
 pub mod completions;
 mod decrypt;
 mod encrypted;
+pub mod filter;
 pub mod generate;
+mod in_place;
 mod records;
 pub mod tree;
 
@@ -25,6 +27,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Filter(args) => filter::run(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
     }
 }

@@ -10,6 +10,7 @@ pub mod mac;
 pub mod metadata;
 mod open;
 mod pattern;
+pub mod reordered;
 mod place;
 pub mod rules;
 pub mod shamir;
