@@ -3,8 +3,12 @@
 
 mod build;
 mod cmp;
+mod color;
 mod completions;
+mod explain;
 mod filter;
+mod install;
+mod render;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -17,8 +21,12 @@ use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
 pub use self::cmp::{CmpArgs, CmpCommand};
+pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::filter::FilterArgs;
+pub use self::install::InstallArgs;
+pub use self::render::RenderArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,9 +78,12 @@ pub enum Command {
     Build(BuildArgs),
     Cmp(CmpArgs),
     Completions(CompletionsArgs),
+    Explain(ExplainArgs),
     Filter(FilterArgs),
+    Install(InstallArgs),
     /// Print the manual page (roff)
     Man,
+    Render(RenderArgs),
 }
 
 /// All arguments and sub-commands, for completions and manual pages.

@@ -132,6 +132,9 @@ pub const DIRECTORY_ENTRIES: usize = 10_000;
 /// Most entries of a directory and all below it that are looked at; the largest public GitOps repositories have 50,000.
 pub const WALK_ENTRIES: usize = 1_000_000;
 
+/// Most values that a report on files lists, all files together; a value takes about 200 bytes.
+pub const LISTED_VALUES: usize = 500_000;
+
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
 
@@ -207,3 +210,7 @@ pub const WALK_STEPS: usize = 100_000;
 
 /// Most files, directories and links of the private copy of kustomizations; each costs 10 to 40 microseconds.
 pub const SHADOW_FILES: usize = 50_000;
+/// Largest program that `install` copies, in bytes: with debug information ours has 250 MB, kustomize 20 MB.
+pub const PROGRAM_BYTES: usize = 1 << 30;
+/// Most names that are tried for a temporary file; leftovers of killed runs take one each.
+pub const TEMPORARY_NAMES: u32 = 100;

@@ -13,7 +13,7 @@ use crate::error::{Failure, Record};
 use crate::jail::{Reason, Root};
 use crate::limits;
 use crate::path::SourcePath;
-use crate::sops::{self, Cleartext, Format, KeyService};
+use crate::sops::{self, Cleartext, Format, KeyService, SopsError};
 
 /// Decrypted sources by path.
 pub type Opened = BTreeMap<SourcePath, Cleartext>;
@@ -26,6 +26,9 @@ pub struct Decryptor<'a> {
     bytes_read: AtomicUsize,
     sources_read: AtomicUsize,
 }
+
+/// Makes something of an encrypted file.
+pub type Make<'a, T> = dyn Fn(&[u8], Format) -> Result<T, SopsError> + Sync + 'a;
 
 /// Where the bytes of a generator's sources come from.
 pub struct Places<'a> {
@@ -51,11 +54,29 @@ impl<'a> Decryptor<'a> {
         Ok(Self { root, keys, concurrency, bytes_read: AtomicUsize::new(0), sources_read: AtomicUsize::new(0) })
     }
 
+    /// What opens master keys.
+    pub fn keys(&self) -> &dyn KeyService {
+        self.keys
+    }
+
     /// Decrypts each source once.
     ///
     /// # Errors
     /// A record for every source that fails, in the order given.
     pub fn open_all(&self, wanted: &[&SourcePath], places: &Places<'_>) -> Result<Opened, Vec<Record>> {
+        self.map_all(wanted, places, &|file, format| sops::decrypt(file, format, self.keys))
+    }
+
+    /// Reads each source once and makes something of it; `make` may run in several threads.
+    ///
+    /// # Errors
+    /// A record for every source that fails, in the order given.
+    pub fn map_all<T: Send>(
+        &self,
+        wanted: &[&SourcePath],
+        places: &Places<'_>,
+        make: &Make<'_, T>,
+    ) -> Result<BTreeMap<SourcePath, T>, Vec<Record>> {
         let mut seen = BTreeSet::new();
         let unique: Vec<&SourcePath> = wanted.iter().copied().filter(|source| seen.insert(*source)).collect();
         let total = self.sources_read.fetch_add(unique.len(), Ordering::Relaxed).saturating_add(unique.len());
@@ -68,7 +89,7 @@ impl<'a> Decryptor<'a> {
         let results = Mutex::new(Vec::with_capacity(unique.len()));
         let work = || {
             while let Some((index, source)) = take(&next, &unique) {
-                let result = self.open(source, places);
+                let result = self.open(source, places, make);
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
@@ -82,18 +103,18 @@ impl<'a> Decryptor<'a> {
 
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         results.sort_by_key(|(index, ..)| *index);
-        let mut opened = Opened::new();
+        let mut opened = BTreeMap::new();
         let mut failed = Vec::new();
         for (_, source, result) in results {
             match result {
-                Ok(cleartext) => _ = opened.insert(source.clone(), cleartext),
+                Ok(value) => _ = opened.insert(source.clone(), value),
                 Err(record) => failed.push(record),
             }
         }
         if failed.is_empty() { Ok(opened) } else { Err(failed) }
     }
 
-    fn open(&self, source: &SourcePath, places: &Places<'_>) -> Result<Cleartext, Record> {
+    fn open<T>(&self, source: &SourcePath, places: &Places<'_>, make: &Make<'_, T>) -> Result<T, Record> {
         let file = self.read(source, places)?;
         let total = self.bytes_read.fetch_add(file.len(), Ordering::Relaxed).saturating_add(file.len());
         if total > limits::DECRYPTED_BYTES {
@@ -101,7 +122,7 @@ impl<'a> Decryptor<'a> {
             return Err(Record::new(Failure::File, message).about(source.printable()).hint("split the generator"));
         }
         let format = Format::from_path(source.as_str());
-        sops::decrypt(&file, format, self.keys).map_err(|error| records::of_source(source, error))
+        make(&file, format).map_err(|error| records::of_source(source, error))
     }
 
     fn read(&self, source: &SourcePath, places: &Places<'_>) -> Result<Vec<u8>, Record> {

@@ -162,12 +162,12 @@ fn render(generator: &Generator, opened: &Opened) -> Result<Vec<Piece>, Vec<Reco
     generator.render(&open).map_err(|errors| of_generator(generator.name(), &errors))
 }
 
-fn of_generator(name: &Printable, errors: &[generator::GeneratorError]) -> Vec<Record> {
+pub(super) fn of_generator(name: &Printable, errors: &[generator::GeneratorError]) -> Vec<Record> {
     errors.iter().map(|error| records::of_generator(name, error)).collect()
 }
 
 /// All results, or all failures.
-fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Record>>>) -> Result<Vec<T>, Error> {
+pub(super) fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Record>>>) -> Result<Vec<T>, Error> {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for result in results {
         match result {

@@ -6,10 +6,15 @@ pub mod cmp;
 pub mod completions;
 mod decrypt;
 mod encrypted;
+mod explain;
 pub mod filter;
 pub mod generate;
 mod in_place;
+mod install;
+mod plugin_home;
+mod programs;
 mod records;
+pub mod render;
 pub mod tree;
 
 use crate::cli::Command;
@@ -27,7 +32,10 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Filter(args) => filter::run(&args, env, deadline),
+        Command::Install(args) => install::install(&args, env),
         Command::Man => Ok(completions::man()?),
+        Command::Render(args) => render::render(&args, env, deadline),
     }
 }

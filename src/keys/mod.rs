@@ -19,6 +19,7 @@ mod age_pq;
 mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure_kv;
+mod claim;
 mod exec;
 #[cfg(feature = "gcp")]
 mod gcp_kms;
@@ -43,6 +44,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+pub use self::claim::{Claim, Claims, KnownName, pgp_user_ids};
 use self::order::{Ask, DecryptionOrder, Question, lock};
 use crate::environment::Environment;
 use crate::limits;

@@ -12,6 +12,8 @@ mod open;
 mod pattern;
 pub mod reordered;
 mod place;
+pub mod placeholder;
+pub mod redacted;
 pub mod rules;
 pub mod shamir;
 pub mod store;
@@ -26,6 +28,7 @@ pub use data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequ
 pub use inspect::{Inspection, inspect};
 pub use metadata::{KeyGroup, MasterKey, Metadata};
 pub use place::Step;
+pub use redacted::Redacted;
 pub use store::Format;
 
 use self::cipher::Cipher;

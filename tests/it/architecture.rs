@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sops", &["limits", "number", "secret", "text", "yaml"]),
     ("generator", &["limits", "number", "path", "secret", "sops", "text", "yaml"]),
     ("host", &["environment", "limits", "path", "secret", "text", "yaml"]),
-    ("recipient", &["limits", "sops", "text", "yaml"]),
+    ("recipient", &["limits", "sops", "text"]),
     ("walk", &["limits", "text"]),
     ("jail", &["environment", "limits", "path", "secret", "text"]),
     ("kustomization", &["limits", "text", "yaml"]),

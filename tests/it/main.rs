@@ -14,6 +14,7 @@ mod differential;
 mod docs;
 mod fixtures;
 mod harness;
+mod install;
 mod key_services;
 mod kustomize;
 mod oracle;

@@ -4,6 +4,7 @@
 //! matters if nothing else opens. Unlike there, places are looked at one after the other and only while the key is not
 //! open, so that a plain identity costs no program run and no passphrase; what can open a key is the same.
 
+mod claim;
 mod identities;
 mod passphrase;
 mod plugin;
@@ -20,6 +21,7 @@ use ::age::armor::ArmoredReader;
 use ::age::{DecryptError, Decryptor};
 use age_core::format::{FileKey, Stanza};
 
+pub(super) use self::claim::AgeClaims;
 use self::identities::{Effort, Unwrapped};
 use self::sources::{Place, Source, Sources};
 use super::{Answer, KeyPolicy, KeySource};

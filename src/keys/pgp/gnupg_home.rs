@@ -117,13 +117,13 @@ fn public_keys(keyring: &[u8]) -> Vec<Public> {
         .collect()
 }
 
-fn is_keybox(keyring: &[u8]) -> bool {
+pub(super) fn is_keybox(keyring: &[u8]) -> bool {
     keyring.get(8..12) == Some(b"KBXf")
 }
 
 /// The OpenPGP keyblocks of a keybox. A blob begins with its length (32 bits, big-endian) and its type (2 is
 /// OpenPGP); offset and length of the keyblock stand at 8 and 12.
-fn keybox_blocks(keybox: &[u8]) -> Vec<&[u8]> {
+pub(super) fn keybox_blocks(keybox: &[u8]) -> Vec<&[u8]> {
     let mut blocks = Vec::new();
     let mut rest = keybox;
     while let Some(length) = number(rest, 0).filter(|length| *length >= 16) {

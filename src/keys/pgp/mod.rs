@@ -4,6 +4,7 @@
 //! messages. Expired and revoked keys still decrypt. Of the packets, SEIPD v1, GnuPG's OCB (packet 20) and RFC 9580's
 //! SEIPD v2 are read; unprotected (malleable) ones are refused.
 
+pub(super) mod claim;
 mod gnupg_home;
 mod secret_keys;
 mod sexp;

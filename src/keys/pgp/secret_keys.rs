@@ -80,10 +80,10 @@ pub fn read(file: &[u8]) -> std::result::Result<Vec<PgpSecret>, &'static str> {
 }
 
 /// Most packets that are read of one key file; a keyring of 1,000 keys with signatures stays below it.
-const MOST_PACKETS: usize = 100_000;
+pub(super) const MOST_PACKETS: usize = 100_000;
 
 /// The binary content: of each armored block, or the file itself.
-fn blocks(file: &[u8]) -> std::result::Result<Vec<Vec<u8>>, &'static str> {
+pub(super) fn blocks(file: &[u8]) -> std::result::Result<Vec<Vec<u8>>, &'static str> {
     const BEGIN: &str = "-----BEGIN PGP ";
     if file.first().is_some_and(|first| first & 0x80 != 0) {
         return Ok(vec![file.to_vec()]);

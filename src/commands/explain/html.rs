@@ -1,0 +1,5 @@
+//! page
+use super::report::Report;
+pub fn page(_: &Report) -> String {
+    String::new()
+}
