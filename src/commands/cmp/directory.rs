@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::app::App;
+use super::is_null;
 use crate::commands::decrypt::{Decryptor, Places};
 use crate::commands::records;
 use crate::error::{Error, Failure, Record};
@@ -247,10 +248,6 @@ fn text<'a>(node: &'a Node, name: &str) -> &'a str {
         Some(Kind::Scalar(text, _)) => text,
         _ => "",
     }
-}
-
-fn is_null(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Scalar(text, yaml::ScalarStyle::Plain) if matches!(text.as_str(), "" | "~" | "null"))
 }
 
 fn contains(bytes: &[u8], word: &[u8]) -> bool {

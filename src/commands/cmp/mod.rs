@@ -12,6 +12,7 @@
 //! is shown to every user of the Application and kept in logs.
 
 mod app;
+mod chart;
 mod directory;
 mod discover;
 mod parameters;
@@ -30,6 +31,7 @@ use crate::jail::Root;
 use crate::keys::Keyring;
 use crate::limits;
 use crate::process::Output;
+use crate::yaml::{Kind, Node, ScalarStyle};
 
 /// Answers Argo CD.
 ///
@@ -53,7 +55,7 @@ fn generate(env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match app.kind() {
         AppKind::Kustomization => kustomization(&app, &request, &root, deadline),
         AppKind::Directory => directory(&app, &request, &root, deadline),
-        AppKind::Chart => Err(Record::new(Failure::Usage, "a Helm chart, and no helm is configured").into()),
+        AppKind::Chart => chart::render(&app, &request, &root, deadline),
     }
 }
 
@@ -79,4 +81,9 @@ fn directory(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline) 
     let keyring = Keyring::from_environment(env, keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(root, &keyring, env)?;
     directory::render(app, recurse, &decryptor).map(Output::new)
+}
+
+/// Whether a document has nothing in it.
+fn is_null(root: &Node) -> bool {
+    matches!(&root.kind, Kind::Scalar(text, ScalarStyle::Plain) if matches!(text.as_str(), "" | "~" | "null"))
 }

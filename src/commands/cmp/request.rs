@@ -162,11 +162,39 @@ impl Request {
     /// # Errors
     /// It is neither `true` nor `false`.
     pub fn recurse(&self) -> Result<bool, Record> {
-        let Some(parameter) = self.find(RECURSE) else { return Ok(false) };
-        match parameter.string.as_deref() {
+        match self.string(RECURSE)? {
             Some("true") => Ok(true),
-            Some("false" | "") => Ok(false),
-            _ => Err(about(parameter, "is neither \"true\" nor \"false\"").hint("string: \"true\"")),
+            Some("false") | None => Ok(false),
+            Some(_) => {
+                let record = Record::new(Failure::Usage, "is neither \"true\" nor \"false\"");
+                Err(record.about(Printable::new(&format!("parameter {RECURSE}"))))
+            }
+        }
+    }
+
+    /// A parameter of the kind `string`; nothing if it is empty or not set.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn string(&self, name: &str) -> Result<Option<&str>, Record> {
+        match self.find(name) {
+            None => Ok(None),
+            Some(Parameter { string: Some(string), array: None, map: None, .. }) => {
+                Ok(Some(string.as_str()).filter(|string| !string.is_empty()))
+            }
+            Some(parameter) => Err(about(parameter, "is not a string").hint("name: …, string: …")),
+        }
+    }
+
+    /// A parameter of the kind `array`.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn array(&self, name: &str) -> Result<&[String], Record> {
+        match self.find(name) {
+            None => Ok(&[]),
+            Some(Parameter { array: Some(array), string: None, map: None, .. }) => Ok(array),
+            Some(parameter) => Err(about(parameter, "is not an array").hint("name: …, array: […]")),
         }
     }
 
