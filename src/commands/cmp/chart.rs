@@ -1,5 +1,5 @@
 //! A Helm chart: rendered by the operator's helm, which never sees a key or a plaintext; what is encrypted among its
-//! manifests is decrypted here afterwards, each object by its own MAC.
+//! manifests is decrypted here afterwards: by its own MAC, or held against the committed file where a template changed what is in clear.
 //!
 //! The chart, its values and its name belong to whoever may commit. helm reads files and URLs where it is given names of
 //! values files, evaluates a name that looks like a template, and follows references of a values schema (to URLs and
@@ -31,8 +31,7 @@ const INSTALL: &str = "the operator names helm's program in UNSOPS_HELM, in the 
                        later); a values file, `helm template` in a pipeline or Argo CD's own Helm need none";
 
 /// The next step where an encrypted object does not verify.
-const HINT: &str =
-    "a chart must print an encrypted manifest as it is committed: {{ .Files.Get \"FILE\" }}, nothing templated in it";
+const HINT: &str = "print an encrypted manifest with {{ .Files.Get \"FILE\" }}; templates may change what is in clear";
 
 /// Renders the chart and decrypts what is encrypted in it.
 ///

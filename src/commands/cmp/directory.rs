@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use super::app::App;
 use super::is_null;
 use crate::commands::decrypt::{Decryptor, Places};
-use crate::commands::records;
+use crate::commands::in_place::{Decryption, Sources};
+use crate::commands::{filter, records};
 use crate::error::{Error, Failure, Record};
 use crate::generator::{self, Generator};
 use crate::limits;
@@ -17,6 +18,9 @@ use crate::path::SourcePath;
 use crate::secret::{Secret, SecretBytes};
 use crate::text::Printable;
 use crate::yaml::{self, Document, Kind, Node, Position};
+
+/// The next step where an encrypted object does not verify.
+const HINT: &str = "was it edited after sops wrote it?";
 
 /// In a file that Argo CD is not to render.
 const SKIP_MARKER: &[u8] = b"+argocd:skip-file-rendering";
@@ -66,10 +70,17 @@ pub fn render(app: &App<'_>, recurse: bool, decryptor: &Decryptor<'_>) -> Result
     let places = Places { bases: &[app.dir()], in_band: &|_| None };
     let opened = decryptor.open_all(&encrypted, &places).map_err(several)?;
 
+    // Values of Secrets may be SOPS files, too.
+    let keys = decryptor.keys();
+    let sources = Sources::none(keys);
+    let decryption = Decryption { keys, sources: &sources, accepted: None, hint: HINT };
     let mut stream = Stream::default();
     for (path, part) in &parts {
         match part {
-            Part::Plain(ids, text) => stream.push(path, ids.clone(), text),
+            Part::Plain(ids, text) => match filter::filter(text.as_bytes(), &decryption) {
+                Ok(filtered) => stream.push(path, ids.clone(), &String::from_utf8_lossy(filtered.expose())),
+                Err(error) => stream.failed.extend(error.into_records().into_iter().map(|record| within(path, record))),
+            },
             Part::Encrypted => {
                 let cleartext = opened.get(path).expect("every source was opened, or `open_all` has failed");
                 stream.push_decrypted(path, generator::manifest_file(path, cleartext));
@@ -120,9 +131,6 @@ fn read(app: &App<'_>, path: &SourcePath, bytes_left: &mut usize) -> Result<Opti
 
 /// Checks a document in plain text and tells what identifies it.
 fn check(object: &Node) -> Result<Id, (&'static str, Position)> {
-    if let Some(position) = find_ciphertext(object) {
-        return Err(("a value is encrypted, but there is no sops stanza in the first document", position));
-    }
     let [api_version, kind] = ["apiVersion", "kind"].map(|name| text(object, name));
     if api_version.is_empty() || kind.is_empty() {
         return Err(("an object without apiVersion or kind among others that have them", object.position));
@@ -141,17 +149,6 @@ fn check(object: &Node) -> Result<Id, (&'static str, Position)> {
         namespace: of_metadata("namespace"),
         name: of_metadata("name"),
     })
-}
-
-/// Where a value still looks encrypted.
-fn find_ciphertext(node: &Node) -> Option<Position> {
-    match &node.kind {
-        Kind::Mapping(pairs, _) => {
-            pairs.iter().find_map(|(key, value)| find_ciphertext(key).or_else(|| find_ciphertext(value)))
-        }
-        Kind::Sequence(elements, _) => elements.iter().find_map(find_ciphertext),
-        Kind::Scalar(text, _) => text.starts_with("ENC[AES256_GCM,data:").then_some(node.position),
-    }
 }
 
 /// Argo CD cuts a stream apart at lines that begin with `---`, refuses those with content behind it, knows no
@@ -231,6 +228,15 @@ impl Stream {
         Error::collect(self.failed).map_or(Ok(()), Err)?;
         Ok(Secret::new(self.text.into_bytes()))
     }
+}
+
+/// Names the file before the object.
+fn within(path: &SourcePath, record: Record) -> Record {
+    let subject = match &record.subject {
+        Some(object) => Printable::new(&format!("{}: {object}", path.printable())),
+        None => path.printable(),
+    };
+    record.about(subject)
 }
 
 fn several(records: Vec<Record>) -> Error {

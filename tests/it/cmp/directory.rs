@@ -70,6 +70,21 @@ fn what_argocd_would_lose_or_quote_is_refused() {
     }
 }
 
+/// As Flux does: a value of a Secret may be a SOPS file.
+#[test]
+fn values_of_secrets_that_are_sops_files_are_decrypted() {
+    use base64::Engine;
+    let file = std::fs::read(super::sidecar::project().join("examples/plain/database.enc.yaml")).expect("an example");
+    let value = base64::engine::general_purpose::STANDARD.encode(file);
+    let secret = format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: files}}\ndata:\n  database.yaml: {value}\n");
+    let run = example(generate(), "plain/config.yaml", "a.yaml").file(format!("{APP}/x.yaml"), secret).run();
+    let objects = run.text().split("---\n").last().expect("a document");
+    let object: Value = serde_yaml::from_str(objects).expect("YAML");
+    let value = object["data"]["database.yaml"].as_str().expect("a value");
+    let plain = base64::engine::general_purpose::STANDARD.decode(value).expect("base64");
+    assert!(String::from_utf8(plain).expect("UTF-8").contains("password: CANARY-7f3a plain"));
+}
+
 #[test]
 fn encrypted_files_are_decrypted_and_never_twice() {
     let case = example(generate(), "plain/database.enc.yaml", "z.yaml").file(format!("{APP}/a.yaml"), CONFIG_MAP);
