@@ -6,9 +6,10 @@ mod cmp;
 mod color;
 mod completions;
 mod explain;
-mod filter;
 mod install;
 mod render;
+mod key_args;
+mod filter;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -24,9 +25,10 @@ pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
 pub use self::explain::{ExplainArgs, ExplainOutput};
-pub use self::filter::FilterArgs;
 pub use self::install::InstallArgs;
 pub use self::render::RenderArgs;
+pub use self::key_args::KeyArgs;
+pub use self::filter::FilterArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,8 +81,8 @@ pub enum Command {
     Cmp(CmpArgs),
     Completions(CompletionsArgs),
     Explain(ExplainArgs),
-    Filter(FilterArgs),
     Install(InstallArgs),
+    Filter(FilterArgs),
     /// Print the manual page (roff)
     Man,
     Render(RenderArgs),
@@ -95,7 +97,7 @@ pub fn definition() -> clap::Command {
 pub const BUILD_SOCKET: &str = "UNSOPS_BUILD_SOCKET";
 
 const AFTER_HELP: &str = "\
-Keys: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
+Keys: UNSOPS_KEYS=DIR, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
 Files are read beneath the enclosing Git work tree; UNSOPS_ROOT=DIR sets another root.
 
 Exit codes: 0 complete output, 1 internal, 2 usage, 3 generator manifest, 4 file, 5 not SOPS or malformed,

@@ -70,6 +70,9 @@ pub const KEY_PROGRAM_END: Duration = Duration::from_secs(1);
 /// Most starts of each kind of key program in one run; a file may list many recipients, and each means one start.
 pub const KEY_PROGRAM_RUNS: usize = 64;
 
+/// Most runs of gpg that open nothing in one run: each takes 60 ms, and a file may hold [`MASTER_KEYS`] of them.
+pub const GPG_FAILURES: usize = 16;
+
 /// Largest SSH private key file, in bytes; RSA with 16,384 bits needs 13 KiB.
 pub const SSH_KEY_BYTES: usize = 64 << 10;
 
@@ -116,6 +119,10 @@ pub const NETWORK_ANSWER_BYTES: usize = 1 << 20;
 
 /// Largest wrapped key for a key service, in bytes. AWS allows 6 KiB, GCP 64 KiB.
 pub const NETWORK_KEY_BYTES: usize = 128 << 10;
+
+/// Longest time that the metadata server of a virtual machine has. It is link-local and answers within milliseconds where
+/// there is one.
+pub const METADATA_SERVER: Duration = Duration::from_secs(2);
 
 /// Largest regular expression of a metadata rule, in bytes.
 pub const REGEX_BYTES: usize = 4096;

@@ -7,12 +7,12 @@ pub mod completions;
 mod decrypt;
 mod encrypted;
 mod explain;
-pub mod filter;
 pub mod generate;
-mod in_place;
 mod install;
 mod plugin_home;
 mod programs;
+pub mod filter;
+mod in_place;
 mod records;
 pub mod render;
 pub mod tree;
@@ -33,8 +33,8 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Explain(args) => explain::explain(&args, env, deadline),
-        Command::Filter(args) => filter::run(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
+        Command::Filter(args) => filter::run(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
         Command::Render(args) => render::render(&args, env, deadline),
     }

@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("walk", &["limits", "text"]),
     ("jail", &["environment", "limits", "path", "secret", "text"]),
     ("kustomization", &["limits", "text", "yaml"]),
-    ("keys", &["deadline", "environment", "limits", "secret", "sops", "text"]),
+    ("keys", &["deadline", "environment", "limits", "secret", "sops", "text", "yaml"]),
     ("error", &["text"]),
     ("process", &["deadline", "environment", "error", "secret", "text"]),
     ("cli", &["color", "environment", "error", "limits", "text"]),

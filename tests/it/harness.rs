@@ -146,6 +146,12 @@ impl Case {
         self
     }
 
+    /// These arguments and no others.
+    pub fn only_args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.clear();
+        self.args(args)
+    }
+
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let name = name.as_ref().to_owned();
         self.env.retain(|(known, _)| *known != name);
