@@ -221,3 +221,15 @@ pub const SHADOW_FILES: usize = 50_000;
 pub const PROGRAM_BYTES: usize = 1 << 30;
 /// Most names that are tried for a temporary file; leftovers of killed runs take one each.
 pub const TEMPORARY_NAMES: u32 = 100;
+
+/// Largest policy file, in bytes: 10,000 rules of 100 bytes.
+pub const POLICY_BYTES: usize = 1 << 20;
+
+/// Most rules of a policy.
+pub const POLICY_RULES: usize = 1000;
+
+/// Most patterns of a policy; each wildcard costs a compiled expression of some kilobytes in every run.
+pub const POLICY_PATTERNS: usize = 10_000;
+
+/// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
+pub const PATTERN_BYTES: usize = 4096;

@@ -10,6 +10,7 @@ mod explain;
 pub mod generate;
 mod install;
 mod plugin_home;
+pub mod policy;
 mod programs;
 pub mod filter;
 mod in_place;

@@ -18,4 +18,5 @@ mod install;
 mod key_services;
 mod kustomize;
 mod oracle;
+mod policy;
 mod process;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use self::input::{Input, Part};
 use super::decrypt::{Decryptor, Make, Places};
 use super::generate::{collect, of_generator};
-use super::records;
+use super::{policy, records};
 use crate::cli::RenderArgs;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -50,7 +50,7 @@ pub fn render(args: &RenderArgs, env: &Environment, deadline: Deadline) -> Resul
     if args.reveal {
         return Ok(Output::new(parts.reveal()?));
     }
-    let redaction = Redaction { keys: &keyring, level: Level::of(args), unopened: AtomicUsize::new(0) };
+    let redaction = Redaction { keys: decryptor.keys(), level: Level::of(args), unopened: AtomicUsize::new(0) };
     let objects = parts.redact(&redaction)?;
     let unopened = redaction.unopened.into_inner();
     if unopened > 0 && !args.quiet {
@@ -100,7 +100,7 @@ impl Level {
 
 /// How files are redacted, and how many were not opened though keys were tried.
 struct Redaction<'a> {
-    keys: &'a (dyn KeyService + Sync),
+    keys: &'a dyn KeyService,
     level: Level,
     unopened: AtomicUsize,
 }
@@ -204,6 +204,7 @@ impl<'a> Parts<'a> {
             }
         }))?;
         let pieces: Vec<&Piece> = texts.iter().flat_map(|(_, pieces)| pieces).collect();
+        collect([policy::check_kinds(self.decryptor.authority(), pieces.iter().copied())].into_iter())?;
         let unique = generator::check_unique(pieces);
         collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
         let mut stream = String::new();
