@@ -2,6 +2,7 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod build;
+mod cmp;
 mod color;
 mod completions;
 mod diff;
@@ -21,6 +22,7 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
+pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
 pub use self::diff::{DiffArgs, DiffForm};
@@ -78,6 +80,7 @@ struct Arguments {
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Build(BuildArgs),
+    Cmp(CmpArgs),
     Completions(CompletionsArgs),
     Explain(ExplainArgs),
     Install(InstallArgs),

@@ -148,6 +148,28 @@ pub const SECRET_BYTES: usize = 1 << 20;
 /// Deadline of a run under Argo CD, which gives up after 60 s by default.
 pub const DEADLINE_ARGOCD: Duration = Duration::from_secs(45);
 
+/// Longest deadline that `UNSOPS_DEADLINE` may set.
+pub const DEADLINE_LONGEST: Duration = Duration::from_secs(3600);
+
+/// Longest text on standard error under Argo CD, in bytes: it becomes a condition of the Application, which is kept in
+/// etcd and shown in a user interface.
+pub const CMP_REPORT_BYTES: usize = 2048;
+
+/// Most names in one directory of an Argo CD Application that are read.
+pub const APP_ENTRIES: usize = 20_000;
+
+/// Deepest directory of an Argo CD Application that is looked into, counted from its own.
+pub const APP_DEPTH: usize = 32;
+
+/// Most files that `cmp discover` looks at: it runs twice for every refresh of an Application.
+pub const DISCOVER_FILES: usize = 2000;
+
+/// Largest file that `cmp discover` looks into, in bytes.
+pub const DISCOVER_FILE_BYTES: usize = 1 << 20;
+
+/// Most bytes that `cmp discover` reads.
+pub const DISCOVER_BYTES: usize = 16 << 20;
+
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 

@@ -1,6 +1,8 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
 pub mod build;
+mod child;
+pub mod cmp;
 pub mod completions;
 mod decrypt;
 pub mod diff;
@@ -30,6 +32,7 @@ use crate::process::Output;
 pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
+        Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),

@@ -21,6 +21,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use super::child::{self, Ended, Start};
 use super::decrypt::Decryptor;
 use super::{encrypted, generate, records};
 use crate::cli::{BUILD_SOCKET, BuildArgs};
@@ -33,7 +34,6 @@ use crate::process::{self, Output};
 use crate::secret::SecretBytes;
 use crate::text::Printable;
 
-use kustomize::Ended;
 use plan::{Allowed, Plan};
 use private::PrivateDir;
 use service::{Answered, Done, Service};
@@ -159,12 +159,19 @@ pub(super) fn build_with(
     let mut args: Vec<OsString> = vec!["build".into(), ".".into(), "--enable-alpha-plugins".into()];
     args.extend(request.allow_exec.then(|| "--enable-exec".into()));
     args.extend(request.flags.iter().cloned());
-    let start = kustomize::Start { program: &program, args: &args, dir: &start_dir, variables: &variables };
+    let start = Start {
+        name: "kustomize",
+        install: kustomize::INSTALL,
+        program: &program,
+        args: &args,
+        dir: &start_dir,
+        variables: &variables,
+    };
     let ended = thread::scope(|scope| {
         scope.spawn(|| {
             service.serve(deadline, &|call| answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor));
         });
-        let ended = kustomize::run(&start, deadline);
+        let ended = child::run(&start, deadline);
         service.close();
         ended
     });
