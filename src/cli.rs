@@ -2,8 +2,10 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod build;
+mod cmp;
 mod color;
 mod completions;
+mod diff;
 mod explain;
 mod filter;
 mod install;
@@ -20,8 +22,10 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
+pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::diff::{DiffArgs, DiffForm};
 pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::filter::FilterArgs;
 pub use self::install::InstallArgs;
@@ -76,10 +80,12 @@ struct Arguments {
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Build(BuildArgs),
+    Cmp(CmpArgs),
     Completions(CompletionsArgs),
     Explain(ExplainArgs),
     Install(InstallArgs),
     Filter(FilterArgs),
+    Diff(DiffArgs),
     /// Print the manual page (roff)
     Man,
     Render(RenderArgs),

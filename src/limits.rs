@@ -148,8 +148,42 @@ pub const SECRET_BYTES: usize = 1 << 20;
 /// Deadline of a run under Argo CD, which gives up after 60 s by default.
 pub const DEADLINE_ARGOCD: Duration = Duration::from_secs(45);
 
+/// Longest deadline that `UNSOPS_DEADLINE` may set.
+pub const DEADLINE_LONGEST: Duration = Duration::from_secs(3600);
+
+/// Longest text on standard error under Argo CD, in bytes: it becomes a condition of the Application, which is kept in
+/// etcd and shown in a user interface.
+pub const CMP_REPORT_BYTES: usize = 2048;
+
+/// Most names in one directory of an Argo CD Application that are read.
+pub const APP_ENTRIES: usize = 20_000;
+
+/// Deepest directory of an Argo CD Application that is looked into, counted from its own.
+pub const APP_DEPTH: usize = 32;
+
+/// Most files that `cmp discover` looks at: it runs twice for every refresh of an Application.
+pub const DISCOVER_FILES: usize = 2000;
+
+/// Largest file that `cmp discover` looks into, in bytes.
+pub const DISCOVER_FILE_BYTES: usize = 1 << 20;
+
+/// Most bytes that `cmp discover` reads.
+pub const DISCOVER_BYTES: usize = 16 << 20;
+
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Most changed values of one file that `diff` lists: more than anyone reads, few enough to name each by its path.
+pub const DIFF_CHANGES: usize = 1000;
+
+/// Largest answer of one run of git, in bytes: contents of a few files, or names of all.
+pub const GIT_BYTES: usize = 256 << 20;
+
+/// Files that git is asked for in one run.
+pub const GIT_FILES: usize = 16;
+
+/// Most files of one comparison.
+pub const DIFF_FILES: usize = 100_000;
 
 /// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
 pub const ERRORS: usize = 50;
@@ -199,3 +233,15 @@ pub const SHADOW_FILES: usize = 50_000;
 pub const PROGRAM_BYTES: usize = 1 << 30;
 /// Most names that are tried for a temporary file; leftovers of killed runs take one each.
 pub const TEMPORARY_NAMES: u32 = 100;
+
+/// Largest policy file, in bytes: 10,000 rules of 100 bytes.
+pub const POLICY_BYTES: usize = 1 << 20;
+
+/// Most rules of a policy.
+pub const POLICY_RULES: usize = 1000;
+
+/// Most patterns of a policy; each wildcard costs a compiled expression of some kilobytes in every run.
+pub const POLICY_PATTERNS: usize = 10_000;
+
+/// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
+pub const PATTERN_BYTES: usize = 4096;

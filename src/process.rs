@@ -34,9 +34,9 @@ impl Output {
         Self { bytes, has_findings: false }
     }
 
-    /// The answer, for a file that the user names in place of standard output.
-    pub fn bytes(&self) -> &SecretBytes {
-        &self.bytes
+    /// Gives the bytes up, for a command that goes on with them.
+    pub fn into_bytes(self) -> SecretBytes {
+        self.bytes
     }
 
     /// Takes a finished report with findings or differences (`check`, `diff`): exit code 1, though it is complete.

@@ -1,7 +1,7 @@
 //! `unsops filter`: manifests in, the same manifests with what is encrypted among them decrypted.
 
 use super::in_place::{Decryption, Sources, mac_of};
-use super::{encrypted, records};
+use super::{encrypted, policy, records};
 use crate::cli::FilterArgs;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -46,12 +46,15 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
         Some(dir) => Some(Root::with(dir).map_err(records::of_file)?),
         None => None,
     };
+    let authority = policy::in_force(env)?;
+    let keys = authority.guard(&keyring);
     let sources = match &root {
-        Some(root) => Sources::below(root, &keyring),
-        None => Sources::none(&keyring),
+        Some(root) => Sources::below(root, &keys, &authority),
+        None => Sources::none(&keys, &authority),
     };
     let decryption = Decryption {
-        keys: &keyring,
+        keys: &keys,
+        authority: &authority,
         sources: &sources,
         accepted: args.accept_reordered.then_some(Unordered),
         hint: if root.is_some() { HINT_SOURCE } else { HINT },

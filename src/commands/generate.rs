@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::decrypt::{Decryptor, Opened, Places};
-use super::records;
-use super::transform;
+use super::{policy, records, transform};
 use crate::cli::Invocation;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -131,6 +130,7 @@ impl Call {
                 .into_iter()
                 .flatten()
                 .collect();
+        collect([policy::check_kinds(decryptor.authority(), &pieces)].into_iter())?;
         let unique = generator::check_unique(&pieces);
         collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
         Ok(self.respond(&pieces))

@@ -1,8 +1,11 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
 pub mod build;
+mod child;
+pub mod cmp;
 pub mod completions;
 mod decrypt;
+pub mod diff;
 mod encrypted;
 mod explain;
 pub mod filter;
@@ -10,6 +13,7 @@ pub mod generate;
 mod in_place;
 mod install;
 mod plugin_home;
+pub mod policy;
 mod programs;
 mod records;
 pub mod render;
@@ -29,10 +33,12 @@ use crate::process::Output;
 pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
+        Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
         Command::Filter(args) => filter::run(&args, env, deadline),
+        Command::Diff(args) => diff::diff(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
         Command::Render(args) => render::render(&args, env, deadline),
     }

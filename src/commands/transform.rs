@@ -116,8 +116,15 @@ fn with_decryption(
     run: impl FnOnce(&Decryption<'_>) -> Result<SecretBytes, Error>,
 ) -> Result<SecretBytes, Error> {
     let dir = dir.unwrap_or_else(|| decryptor.root().path());
-    let sources = Sources::of(decryptor.root(), decryptor.keys(), source_files(config, decryptor, dir)?);
-    run(&Decryption { keys: decryptor.keys(), sources: &sources, accepted: None, hint: HINT })
+    let sources =
+        Sources::of(decryptor.root(), decryptor.keys(), decryptor.authority(), source_files(config, decryptor, dir)?);
+    run(&Decryption {
+        keys: decryptor.keys(),
+        authority: decryptor.authority(),
+        sources: &sources,
+        accepted: None,
+        hint: HINT,
+    })
 }
 
 /// The files that the config names, or all that the kustomization in `dir` does.

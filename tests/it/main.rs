@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod cmp;
 mod differential;
 mod docs;
 mod fixtures;
@@ -17,4 +18,5 @@ mod install;
 mod key_services;
 mod kustomize;
 mod oracle;
+mod policy;
 mod process;

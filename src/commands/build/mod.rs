@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use super::child::{self, Ended, Running, Start};
 use super::decrypt::Decryptor;
 use super::{encrypted, generate, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
@@ -38,7 +39,6 @@ use crate::secret::SecretBytes;
 use crate::text::Printable;
 
 use clones::Clones;
-use kustomize::{Ended, Groups};
 use plan::{Allowed, Plan};
 use private::PrivateDir;
 use relay::Call;
@@ -46,6 +46,8 @@ use service::{Answered, Done, Service};
 
 pub use relay::relay;
 pub use stand_in::stand_in;
+
+pub(super) use kustomize::on_path;
 
 /// What to build, and what the operator allows on the way.
 pub struct Request {
@@ -105,7 +107,7 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
     match &args.output {
         None => Ok(output),
         Some(path) => {
-            output_file::write(path, output.bytes(), env)?;
+            output_file::write(path, &output.into_bytes(), env)?;
             Ok(Output::new(SecretBytes::from("")))
         }
     }
@@ -117,6 +119,24 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
 /// kustomize is missing or fails; a generator of ours fails or did not run; something encrypted came out, or nothing at
 /// all.
 pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    let output = build_with(request, env, deadline, &generate::answer_legacy)?;
+    encrypted::check(output.expose())?;
+    Ok(Output::new(output))
+}
+
+/// Answers a plugin call: the config, what came on stdin, the directory of its kustomization, and what reads sources.
+pub(super) type Answer<'a> = dyn Fn(&[u8], Vec<u8>, &Path, &Decryptor<'_>) -> Result<SecretBytes, Error> + Sync + 'a;
+
+/// Builds a kustomization whose generators are carried out by `answer`. What comes out may still be encrypted.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn build_with(
+    request: &Request,
+    env: &Environment,
+    deadline: Deadline,
+    answer: &Answer<'_>,
+) -> Result<SecretBytes, Error> {
     let program = kustomize::find(request.kustomize.as_deref(), env)?;
     let dir = directory(&request.dir, env)?;
     let root = match &request.root {
@@ -135,13 +155,13 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
 
     let this = process::executable()
         .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
-    let private = Arc::new(prepare(&plan, &this, request, env)?);
-    let groups = Arc::new(Groups::default());
+    let private = prepare(&plan, &this, request, env)?;
+    let running = Arc::new(Running::default());
     process::clean_up_when_stopped({
-        let (private, groups) = (Arc::clone(&private), Arc::clone(&groups));
+        let (path, running) = (private.path().to_owned(), Arc::clone(&running));
         move || {
-            groups.stop();
-            private.remove();
+            running.stop();
+            private::remove(&path);
         }
     });
     let start_dir = if rewritten.is_empty() {
@@ -163,21 +183,28 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
     let mut args: Vec<OsString> = vec!["build".into(), ".".into(), "--enable-alpha-plugins".into()];
     args.extend(request.allow_exec.then(|| "--enable-exec".into()));
     args.extend(request.flags.iter().cloned());
-    let start = kustomize::Start { program: &program, args: &args, dir: &start_dir, variables: &variables };
+    let start = Start {
+        name: "kustomize",
+        install: kustomize::INSTALL,
+        program: &program,
+        args: &args,
+        dir: &start_dir,
+        variables: &variables,
+    };
     let clones = Clones::of(&plan, &private, &this, allowed);
-    let answer = |call: &Call| match clones.root_of(&call.dir) {
+    let answer_call = |call: &Call| match clones.root_of(&call.dir) {
         Some(clone) => {
             let root = Root::with(&clone).map_err(records::of_file)?;
             let decryptor = Decryptor::new(&root, &keyring, env)?;
-            generate::answer_legacy(&call.config, call.stdin.clone(), &call.dir, &decryptor)
+            answer(&call.config, call.stdin.clone(), &call.dir, &decryptor)
         }
-        None => generate::answer_legacy(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor),
+        None => answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor),
     };
     let (version, ended) = thread::scope(|scope| {
-        scope.spawn(|| service.serve(deadline, &answer, &|dir| clones.look_at(dir)));
+        scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
         // Beside the build, which need not wait for it.
-        let version = scope.spawn(|| kustomize::require_version(&start, deadline, &groups));
-        let ended = kustomize::run(&start, deadline, &groups);
+        let version = scope.spawn(|| kustomize::require_version(&start, deadline, &running));
+        let ended = child::run_among(&start, deadline, &running);
         service.close();
         (version.join(), ended)
     });
@@ -195,8 +222,7 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
     if let Some(error) = Error::collect(missing) {
         return Err(error);
     }
-    encrypted::check(output.expose())?;
-    Ok(Output::new(output))
+    Ok(output)
 }
 
 /// The place of the copy in the private directory.

@@ -88,17 +88,6 @@ impl PrivateDir {
         }
     }
 
-    /// Removes it with everything in it.
-    pub(super) fn remove(&self) {
-        // A process that is being stopped may still add to it.
-        for _ in 0..3 {
-            match fs::remove_dir_all(&self.path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {}
-                _ => return,
-            }
-        }
-    }
-
     pub(super) fn full(&self) -> Record {
         Record::new(Failure::Internal, "the private directory for kustomize cannot be written to")
     }
@@ -106,6 +95,17 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        self.remove();
+        remove(&self.path);
+    }
+}
+
+/// Removes a private directory with everything in it.
+pub(super) fn remove(path: &Path) {
+    // A process that is being stopped may still add to it.
+    for _ in 0..3 {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {}
+            _ => return,
+        }
     }
 }

@@ -6,8 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::Sources;
 use super::sources::contains;
 use crate::commands::encrypted::{decode, field, is_opted_out, name, text};
-use crate::commands::records;
+use crate::commands::{policy, records};
 use crate::error::{Failure, Record};
+use crate::policy::Authority;
 use crate::secret::SecretBytes;
 use crate::sops::mac::Unordered;
 use crate::sops::reordered::{Mismatch, open_unordered};
@@ -20,6 +21,8 @@ use crate::yaml::{self, CollectionStyle, Document, Kind, Node, ScalarStyle};
 pub struct Decryption<'a> {
     /// The keys.
     pub keys: &'a dyn KeyService,
+    /// What may come out.
+    pub authority: &'a Authority,
     /// What copies are held against.
     pub sources: &'a Sources<'a>,
     /// Set where the operator accepts copies that cannot be held against anything.
@@ -51,12 +54,20 @@ impl Decryption<'_> {
                 Some(text) => self.document(text),
                 None => self.document(write_like_sops(&[document(object.clone())], SOPS_INDENT).as_bytes()),
             };
-            *object = cleartext.and_then(|cleartext| root_of(&cleartext)).map_err(|record| record.about(about))?;
+            let opened = cleartext.and_then(|cleartext| root_of(&cleartext)).map_err(|record| record.about(about))?;
+            let get = |name| field(&opened, name).and_then(text).unwrap_or_default();
+            policy::check_kind(self.authority, get("apiVersion"), get("kind"))?;
+            *object = opened;
             return Ok(true);
         }
         if field(object, "kind").and_then(text) == Some("Secret") {
             let about = name(object);
-            return self.secret(object).map_err(|record| prefixed(record, &about));
+            let has_any = self.secret(object).map_err(|record| prefixed(record, &about))?;
+            if has_any {
+                let version = field(object, "apiVersion").and_then(text).unwrap_or_default();
+                policy::check_kind(self.authority, version, "Secret").map_err(|record| record.about(about))?;
+            }
+            return Ok(has_any);
         }
         self.items(object)
     }

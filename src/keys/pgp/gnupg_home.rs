@@ -63,15 +63,15 @@ impl GnupgHome {
 pub enum Public {
     /// A primary key.
     Primary(PublicKey),
-    /// A subkey.
-    Sub(PublicSubkey),
+    /// A subkey, and the fingerprint of its primary key.
+    Sub(PublicSubkey, String),
 }
 
 impl Public {
     fn params(&self) -> &PublicParams {
         match self {
             Self::Primary(key) => key.public_params(),
-            Self::Sub(key) => key.public_params(),
+            Self::Sub(key, _) => key.public_params(),
         }
     }
 
@@ -79,14 +79,14 @@ impl Public {
     pub fn is_named_by(&self, packet: &PublicKeyEncryptedSessionKey) -> bool {
         match self {
             Self::Primary(key) => packet.match_identity(key),
-            Self::Sub(key) => packet.match_identity(key),
+            Self::Sub(key, _) => packet.match_identity(key),
         }
     }
 
     fn fingerprint(&self) -> String {
         match self {
             Self::Primary(key) => key.fingerprint().to_string().to_uppercase(),
-            Self::Sub(key) => key.fingerprint().to_string().to_uppercase(),
+            Self::Sub(key, _) => key.fingerprint().to_string().to_uppercase(),
         }
     }
 
@@ -98,7 +98,7 @@ impl Public {
                 key.algorithm(),
                 key.public_params(),
             ),
-            Self::Sub(key) => PlainSecretParams::try_from_reader_no_checksum(
+            Self::Sub(key, _) => PlainSecretParams::try_from_reader_no_checksum(
                 material,
                 key.version(),
                 key.algorithm(),
@@ -111,7 +111,7 @@ impl Public {
     fn with_secret(self, secret: SecretParams) -> Option<PgpSecret> {
         match self {
             Self::Primary(key) => SecretKey::new(key, secret).ok().map(PgpSecret::Primary),
-            Self::Sub(key) => SecretSubkey::new(key, secret).ok().map(PgpSecret::Sub),
+            Self::Sub(key, primary) => SecretSubkey::new(key, secret).ok().map(|key| PgpSecret::Sub(key, primary)),
         }
     }
 }
@@ -119,12 +119,16 @@ impl Public {
 /// All public keys of a keyring, in a keybox or as plain packets.
 pub fn public_keys(keyring: &[u8]) -> Vec<Public> {
     let blocks = if is_keybox(keyring) { keybox_blocks(keyring) } else { vec![keyring] };
+    let mut primary = String::new();
     blocks
         .into_iter()
         .flat_map(|block| PacketParser::new(Cursor::new(block)).flatten())
         .filter_map(|packet| match packet {
-            Packet::PublicKey(key) => Some(Public::Primary(key)),
-            Packet::PublicSubkey(key) => Some(Public::Sub(key)),
+            Packet::PublicKey(key) => {
+                primary = key.fingerprint().to_string().to_uppercase();
+                Some(Public::Primary(key))
+            }
+            Packet::PublicSubkey(key) => Some(Public::Sub(key, primary.clone())),
             _ => None,
         })
         .collect()

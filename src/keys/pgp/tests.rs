@@ -71,7 +71,7 @@ fn open(variables: &[(&str, &Path)], message: &str) -> Result<KeyShare, RefusedR
 }
 
 fn open_with(environment: &Environment, policy: KeyPolicy, message: &str) -> Result<KeyShare, RefusedReason> {
-    Pgp::new(environment, policy, Arc::new(KeyDirectory::new(environment))).open("FPR", message)
+    Pgp::new(environment, policy, Arc::new(KeyDirectory::new(environment))).open("FPR", message, None)
 }
 
 fn assert_opens(variables: &[(&str, &Path)], message: &str) {
@@ -279,7 +279,7 @@ fn gpg_is_asked_for_its_own_messages_only_and_not_without_end() {
     let wrapper = environment(&[("SOPS_GPG_EXEC", &program), ("PATH", Path::new("/usr/bin:/bin"))]);
     let pgp = Pgp::new(&wrapper, policy, Arc::new(KeyDirectory::new(&wrapper)));
     for _ in 0..limits::GPG_FAILURES + 3 {
-        assert!(pgp.open("FPR", &message).is_err());
+        assert!(pgp.open("FPR", &message, None).is_err());
     }
     assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count(), limits::GPG_FAILURES);
 
