@@ -54,7 +54,8 @@ impl Decryption<'_> {
                 Some(text) => self.document(text),
                 None => self.document(write_like_sops(&[document(object.clone())], SOPS_INDENT).as_bytes()),
             };
-            let opened = cleartext.and_then(|cleartext| root_of(&cleartext)).map_err(|record| record.about(about))?;
+            let opened =
+                cleartext.and_then(|cleartext| root_of(&cleartext)).map_err(|record| prefixed(record, &about))?;
             let get = |name| field(&opened, name).and_then(text).unwrap_or_default();
             policy::check_kind(self.authority, get("apiVersion"), get("kind"))?;
             *object = opened;
