@@ -245,3 +245,6 @@ pub const POLICY_PATTERNS: usize = 10_000;
 
 /// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
 pub const PATTERN_BYTES: usize = 4096;
+
+/// Most bytes of that copy, where the file system has no hard links: a temporary directory may be memory.
+pub const SHADOW_BYTES: u64 = 256 << 20;

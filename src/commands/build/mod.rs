@@ -27,7 +27,7 @@ use std::thread;
 
 use super::child::{self, Ended, Running, Start};
 use super::decrypt::Decryptor;
-use super::{encrypted, generate, records};
+use super::{encrypted, generate, plugin_home, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -305,15 +305,6 @@ fn succeeded(ended: Ended, calls: &[Answered], paths: &[(&Path, &str)]) -> Resul
 
 /// A plugin in the operator's own plugin directory: the first directory that exists counts, as kustomize has it.
 fn own_plugin(link: &Path, env: &Environment) -> Option<PathBuf> {
-    let variable = |name: &str, rest: &str| {
-        env.var_os(name).filter(|value| !value.is_empty()).map(|value| Path::new(value).join(rest))
-    };
-    let homes = [
-        variable("KUSTOMIZE_PLUGIN_HOME", ""),
-        variable("XDG_CONFIG_HOME", "kustomize/plugin"),
-        variable("HOME", ".config/kustomize/plugin"),
-        variable("HOME", "kustomize/plugin"),
-    ];
-    let home = homes.into_iter().flatten().find(|home| home.is_dir())?;
+    let home = plugin_home::candidates(env).into_iter().map(|home| home.path).find(|home| home.is_dir())?;
     Some(home.join(link)).filter(|plugin| plugin.is_absolute() && plugin.is_file())
 }
