@@ -297,6 +297,7 @@ fn read_bounded(file: File, size: u64, limit: usize) -> Result<Vec<u8>, Refused>
     // One more, so that the end of the file is seen without growing.
     bytes.try_reserve_exact(size.saturating_add(1)).map_err(|_| Refused::Io(io::ErrorKind::OutOfMemory.into()))?;
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(bound).read_to_end(&mut bytes).map_err(Refused::Io)?;
+    // The standard library's file reads into fresh memory without wiping it first.
+    file.into_std().take(bound).read_to_end(&mut bytes).map_err(Refused::Io)?;
     if bytes.len() > limit { Err(too_large) } else { Ok(bytes) }
 }
