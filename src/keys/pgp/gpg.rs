@@ -39,7 +39,7 @@ enum PublicKeys {
 }
 
 /// What came of asking gpg.
-pub(super) enum Asked {
+pub(super) enum GpgAnswer {
     /// What the message holds.
     Opened(SecretBytes),
     /// It was run, or would have been, and why there is nothing.
@@ -55,22 +55,22 @@ impl<'env> Gpg<'env> {
     }
 
     /// Opens a message that nothing else could.
-    pub(super) fn open(&self, message: &str, recipients: &[&PublicKeyEncryptedSessionKey]) -> Asked {
+    pub(super) fn open(&self, message: &str, recipients: &[&PublicKeyEncryptedSessionKey]) -> GpgAnswer {
         if !self.may_hold_a_key(recipients) {
-            return Asked::NotAsked;
+            return GpgAnswer::NotAsked;
         }
         if !self.policy.allow_exec {
-            return Asked::Failed(ProgramError::Forbidden);
+            return GpgAnswer::Failed(ProgramError::Forbidden);
         }
         let own = self.environment.non_empty("SOPS_GPG_EXEC");
         let program = match (exec::find(own.unwrap_or("gpg"), self.environment), own) {
             (Some(program), _) => program,
-            (None, None) => return Asked::NotAsked,
-            (None, Some(_)) => return Asked::Failed(ProgramError::NotFound),
+            (None, None) => return GpgAnswer::NotAsked,
+            (None, Some(_)) => return GpgAnswer::Failed(ProgramError::NotFound),
         };
         let mut failures = lock(&self.failures);
         if *failures >= limits::GPG_FAILURES {
-            return Asked::Failed(ProgramError::TooManyRuns);
+            return GpgAnswer::Failed(ProgramError::TooManyRuns);
         }
         let arguments = ["--batch", "--no-tty", "--quiet", "--decrypt"].map(str::to_owned);
         let start = Start {
@@ -84,10 +84,10 @@ impl<'env> Gpg<'env> {
         let answer = Program::start(&start, self.environment, &self.policy)
             .and_then(|program| program.answer_to(message.as_bytes()));
         match answer {
-            Ok(content) => Asked::Opened(content),
+            Ok(content) => GpgAnswer::Opened(content),
             Err(error) => {
                 *failures = failures.saturating_add(1);
-                Asked::Failed(error)
+                GpgAnswer::Failed(error)
             }
         }
     }

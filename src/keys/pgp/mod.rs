@@ -22,7 +22,7 @@ use pgp::packet::PublicKeyEncryptedSessionKey;
 use pgp::types::{EskType, Password, PkeskVersion};
 
 use self::gnupg_home::GnupgHome;
-use self::gpg::{Asked, Gpg};
+use self::gpg::{Gpg, GpgAnswer};
 use self::secret_keys::PgpSecret;
 use super::directory::{KeyDirectory, KeyFileKind};
 use super::exec::ProgramError;
@@ -123,16 +123,16 @@ impl<'env> Pgp<'env> {
         hint: &str,
     ) -> Result<KeyShare, RefusedReason> {
         let error = match self.gpg.open(message, recipients) {
-            Asked::Opened(content) if content.expose().is_empty() => {
+            GpgAnswer::Opened(content) if content.expose().is_empty() => {
                 // Old ones pass over packets that they do not know, and are content.
                 return Err(denied("gpg gave nothing for this message, it may be older than the gpg that made it"));
             }
-            Asked::Opened(content) if content.expose().len() > MOST_SHARE_BYTES => {
+            GpgAnswer::Opened(content) if content.expose().len() > MOST_SHARE_BYTES => {
                 return Err(denied("the PGP message holds more than a data key"));
             }
-            Asked::Opened(content) => return Ok(KeyShare(content)),
-            Asked::NotAsked => None,
-            Asked::Failed(error) => Some(error),
+            GpgAnswer::Opened(content) => return Ok(KeyShare(content)),
+            GpgAnswer::NotAsked => None,
+            GpgAnswer::Failed(error) => Some(error),
         };
         let (why, hint) = match error {
             None => (why.to_owned(), hint.to_owned()),
