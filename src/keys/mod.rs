@@ -20,6 +20,7 @@ mod age_pq;
 mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure_kv;
+mod claim;
 mod directory;
 mod exec;
 #[cfg(feature = "gcp")]
@@ -46,11 +47,14 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+pub use self::claim::{Claim, Claims, KnownName, pgp_user_ids};
 use self::directory::KeyDirectory;
 use self::order::{Ask, DecryptionOrder, Question, lock};
 use crate::environment::Environment;
 use crate::limits;
-use crate::sops::data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest, display_name};
+use crate::sops::data_key::{
+    Attempt, IdentityRule, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest, display_name,
+};
 use crate::sops::metadata::MasterKey;
 use crate::text::Printable;
 
@@ -195,16 +199,16 @@ impl<'env> Keyring<'env> {
         sources
     }
 
-    /// Opens a local key.
-    fn open_local(&self, key: &MasterKey) -> Answer {
+    /// Opens a local key, with the identities that the rule allows.
+    fn open_local(&self, key: &MasterKey, rule: Option<&dyn IdentityRule>) -> Answer {
         match key {
-            MasterKey::Age { recipient, enc } => self.age.open(recipient, enc),
+            MasterKey::Age { recipient, enc } => self.age.open(recipient, enc, rule),
             MasterKey::HuaweiKms { .. } => Err(RefusedReason {
                 refusal: Refusal::NotMine("keys of Huawei Cloud KMS are not supported".into()),
                 hint: Some("re-encrypt the file for one more key of another kind (sops updatekeys)".into()),
             }),
             #[cfg(feature = "pgp")]
-            MasterKey::Pgp { fingerprint, enc } => self.pgp.open(fingerprint, enc),
+            MasterKey::Pgp { fingerprint, enc } => self.pgp.open(fingerprint, enc, rule),
             #[cfg(not(feature = "pgp"))]
             MasterKey::Pgp { .. } => Err(not_in_this_build("PGP", "pgp")),
             MasterKey::AwsKms { .. }
@@ -243,17 +247,27 @@ impl<'env> Keyring<'env> {
             }
             #[cfg(not(feature = "vault"))]
             MasterKey::HcVault { .. } => Err(not_in_this_build("HashiCorp Vault", "vault")),
-            MasterKey::Age { .. } | MasterKey::HuaweiKms { .. } | MasterKey::Pgp { .. } => self.open_local(key),
+            MasterKey::Age { .. } | MasterKey::HuaweiKms { .. } | MasterKey::Pgp { .. } => {
+                Err(not_in_this_build(key.kind(), "net"))
+            }
         }
     }
 }
 
-/// Every wrapped key is asked for once in a run; later answers are repeats.
-impl<'k> Ask<'k> for Keyring<'_> {
+/// A keyring under the rule of one request.
+struct Asking<'r, 'env> {
+    keyring: &'r Keyring<'env>,
+    rule: Option<&'r dyn IdentityRule>,
+}
+
+/// Every wrapped key is asked for once in a run; later answers are repeats. What was opened under a rule is not
+/// remembered: the next request may come under another.
+impl<'k> Ask<'k> for Asking<'_, '_> {
     fn local(&self, key: &'k MasterKey) -> Answer {
-        match remembered(&self.answers, key) {
-            None => self.open_local(key),
-            Some(known) => repeat(known.get_or_init(|| self.open_local(key))),
+        let open = || self.keyring.open_local(key, self.rule);
+        match remembered(&self.keyring.answers, key).filter(|_| self.rule.is_none()) {
+            None => open(),
+            Some(known) => repeat(known.get_or_init(open)),
         }
     }
 
@@ -263,17 +277,17 @@ impl<'k> Ask<'k> for Keyring<'_> {
     {
         Box::pin(async move {
             #[cfg(feature = "net")]
-            if let Some(known) = remembered(&self.network_answers, key) {
+            if let Some(known) = remembered(&self.keyring.network_answers, key) {
                 // A question that is dropped half-way, because another key was faster, is taken over by whoever waits.
-                return repeat(known.get_or_init(|| self.open_network(key)).await);
+                return repeat(known.get_or_init(|| self.keyring.open_network(key)).await);
             }
-            self.open_network(key).await
+            self.keyring.open_network(key).await
         })
     }
 
     fn wait(&self, poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>, until: Option<Instant>) {
         #[cfg(feature = "net")]
-        self.network.wait(poll, until);
+        self.keyring.network.wait(poll, until);
         #[cfg(not(feature = "net"))]
         {
             // Without network every question is answered when it is first polled.
@@ -282,11 +296,11 @@ impl<'k> Ask<'k> for Keyring<'_> {
     }
 
     fn is_slow(&self, key: &MasterKey) -> bool {
-        lock(&self.slow).contains(&service(key))
+        lock(&self.keyring.slow).contains(&service(key))
     }
 
     fn is_waited_for(&self, key: &MasterKey) {
-        lock(&self.slow).insert(service(key));
+        lock(&self.keyring.slow).insert(service(key));
     }
 }
 
@@ -320,7 +334,7 @@ fn service(key: &MasterKey) -> String {
 
 impl KeyService for Keyring<'_> {
     fn open(&self, request: &ShareRequest<'_>) -> Attempt {
-        let tried = order::try_keys(&self.order, request, self);
+        let tried = order::try_keys(&self.order, request, &Asking { keyring: self, rule: request.identities });
         let name = |group: usize, place: usize| {
             request.groups.get(group).and_then(|keys| keys.0.get(place)).map_or_else(|| "?".into(), display_name)
         };
@@ -393,7 +407,9 @@ mod tests {
     fn says_that_a_provider_is_missing() {
         let environment = Environment::new([], None);
         let keyring = Keyring::from_environment(&environment, KeyPolicy::default()).unwrap();
-        let Err(huawei) = keyring.local(&MasterKey::HuaweiKms { key_id: "r:u".into() }) else { panic!("not refused") };
+        let Err(huawei) = keyring.open_local(&MasterKey::HuaweiKms { key_id: "r:u".into() }, None) else {
+            panic!("not refused")
+        };
         assert_eq!(huawei.refusal, Refusal::NotMine("keys of Huawei Cloud KMS are not supported".into()));
     }
 

@@ -26,16 +26,31 @@ pub struct EncryptedValue {
 }
 
 /// What a token holds. The kind is not authenticated: editing it is not noticed unless the value does not fit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `True` or `False`.
     Bool,
     /// Written by Python sops only; read as a string.
     Bytes,
+    /// A comment.
     Comment,
+    /// A 64-bit float.
     Float,
+    /// A signed integer.
     Int,
+    /// Text or bytes.
     Str,
+    /// A point in time.
     Time,
+}
+
+/// What the walk through a tree puts in the place of a token.
+pub(super) trait Unseal {
+    /// Gives the value for a token at a place (`additional`: the path with `:` after each key), of the token's kind.
+    ///
+    /// # Errors
+    /// See [`CipherError`].
+    fn unseal(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError>;
 }
 
 /// Why a value does not open.
@@ -71,6 +86,12 @@ impl Cipher {
             CipherError::Tampered("does not decrypt: it was changed, moved, or encrypted with another key")
         })?;
         typed(data, kind)
+    }
+}
+
+impl Unseal for Cipher {
+    fn unseal(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError> {
+        self.open(token, additional)
     }
 }
 
@@ -113,7 +134,37 @@ fn decode_exactly<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+impl EncryptedValue {
+    /// The declared type.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Bytes of ciphertext; the plaintext has as many.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether there is no ciphertext; sops leaves an empty value as it is.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+}
+
 impl Kind {
+    /// The word in the token.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Bytes => "bytes",
+            Self::Comment => "comment",
+            Self::Float => "float",
+            Self::Int => "int",
+            Self::Str => "str",
+            Self::Time => "time",
+        }
+    }
+
     fn parse(word: &[u8]) -> Option<Self> {
         Some(match word {
             b"bool" => Self::Bool,

@@ -32,11 +32,12 @@ pub struct Metadata {
 
 /// Keys of which any one opens the group's share. Order: kms, gcp_kms, hckms, azure_kv, hc_vault, pgp, age, each in
 /// file order (`stores/stores.go`).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct KeyGroup(pub Vec<MasterKey>);
 
 /// One wrapped copy of a share: identifying fields as the file gives them (hostile until checked by the provider),
 /// and `enc`, the wrapped share as text.
+#[derive(Clone)]
 pub enum MasterKey {
     /// `age`
     Age {
@@ -170,6 +171,11 @@ impl Metadata {
             return Err(not_found());
         }
         Self::read(&flatten::unflatten(entries)?, Position::default())
+    }
+
+    /// How many key groups must open: the threshold where the file says one, else all of them.
+    pub fn needed_groups(&self) -> usize {
+        if self.key_groups.len() > 1 { self.shamir_threshold.unwrap_or(self.key_groups.len()) } else { 1 }
     }
 
     fn read(stanza: &Branch, position: Position) -> Result<Self, SopsError> {

@@ -2,25 +2,22 @@
 //!
 //! Source: getsops/sops v3.13, `sops.go`, `Tree.Decrypt`, `walkBranch`, `walkSlice`.
 
-use std::fmt::Write as _;
-
 use super::SopsError;
-use super::cipher::{Cipher, CipherError};
+use super::cipher::{CipherError, Unseal};
 use super::mac::{ComputedMac, MacHash};
 use super::metadata::Metadata;
+use super::place::{Path, Step};
 use super::rules::{Budget, Rules, Scope, TooCostly};
 use super::tree::{Branch, Comment, Item, Tree, Value};
-use crate::limits;
 use crate::secret::Secret;
-use crate::text::Printable;
-use crate::yaml::Position;
 
-/// Decrypts a tree in place and computes its MAC. Nothing of it is verified yet.
+/// Decrypts a tree in place and computes its MAC. Nothing of it is verified yet. With another [`Unseal`] than a cipher,
+/// what the rules say is encrypted is replaced by what that gives, and the MAC means nothing.
 ///
 /// # Errors
 /// [`SopsError::Integrity`] for a value that does not authenticate, [`SopsError::Format`] for one that is not
 /// encrypted though the rules say so; both with its key path.
-pub(super) fn open(tree: &mut Tree, cipher: &Cipher, metadata: &Metadata) -> Result<ComputedMac, SopsError> {
+pub(super) fn open(tree: &mut Tree, cipher: &dyn Unseal, metadata: &Metadata) -> Result<ComputedMac, SopsError> {
     let rules = &metadata.rules;
     let mut opener = Opener {
         additional: Vec::new(),
@@ -41,24 +38,10 @@ struct Opener<'a> {
     /// Every key on the way to the current value, each with `:` after it.
     additional: Vec<u8>,
     budget: Budget,
-    cipher: &'a Cipher,
+    cipher: &'a dyn Unseal,
     hash: MacHash,
     is_only_encrypted: bool,
     rules: &'a Rules,
-}
-
-/// The way to a value, for messages.
-struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    step: Step<'a>,
-    depth: usize,
-    position: Position,
-}
-
-enum Step<'a> {
-    Index(usize),
-    Key(&'a str),
-    Root,
 }
 
 impl Opener<'_> {
@@ -121,7 +104,7 @@ impl Opener<'_> {
             // sops leaves an empty string as it is.
             if !token.expose().is_empty() {
                 *value =
-                    self.cipher.open(token.expose(), additional(&self.additional)).map_err(|error| match error {
+                    self.cipher.unseal(token.expose(), additional(&self.additional)).map_err(|error| match error {
                         CipherError::Malformed(_) if !token.expose().starts_with(b"ENC[") => path.not_encrypted(),
                         CipherError::Malformed(reason) => path.malformed(reason),
                         CipherError::Tampered(reason) => path.tampered(reason),
@@ -141,7 +124,7 @@ impl Opener<'_> {
         if !self.rules.encrypts_comment(scope) || comment.text.expose().is_empty() {
             return Ok(());
         }
-        match self.cipher.open(comment.text.expose(), additional(&self.additional)) {
+        match self.cipher.unseal(comment.text.expose(), additional(&self.additional)) {
             Ok(Value::Comment(opened)) => *comment = opened,
             Ok(_) => return Err(path.tampered("a value stands in the place of a comment: its type was changed")),
             // Written by hand, or by sops before 3.0: kept as it stands.
@@ -154,60 +137,4 @@ impl Opener<'_> {
 /// Additional data of a value: at the root, where only comments are, it is a lone `:`.
 fn additional(path: &[u8]) -> &[u8] {
     if path.is_empty() { b":" } else { path }
-}
-
-impl<'a> Path<'a> {
-    const ROOT: Self = Self { parent: None, step: Step::Root, depth: 0, position: Position { line: 0, column: 0 } };
-
-    fn below(&'a self, step: Step<'a>, position: Option<Position>) -> Result<Path<'a>, SopsError> {
-        let depth = self.depth + 1;
-        let path = Path { parent: Some(self), step, depth, position: position.unwrap_or(self.position) };
-        // Documents are read no deeper than this; the walk's own stack does not rely on it.
-        if depth > 2 * limits::NESTING { Err(path.malformed("nested too deeply")) } else { Ok(path) }
-    }
-
-    /// `spec.env[2].name`; keys are not secret.
-    fn name(&self) -> Printable {
-        let mut steps = Vec::with_capacity(self.depth);
-        let mut path = Some(self);
-        while let Some(Path { parent, step, .. }) = path {
-            steps.push(step);
-            path = *parent;
-        }
-        let mut name = String::new();
-        for step in steps.into_iter().rev() {
-            match step {
-                Step::Index(index) => write!(name, "[{index}]").expect("writing to a String does not fail"),
-                Step::Key(key) if name.is_empty() => name.push_str(key),
-                Step::Key(key) => {
-                    name.push('.');
-                    name.push_str(key);
-                }
-                Step::Root => {}
-            }
-        }
-        Printable::new(&name)
-    }
-
-    fn not_encrypted(&self) -> SopsError {
-        self.malformed("not encrypted, though the file's rules say so: take it out and add it again with sops")
-    }
-
-    fn too_costly(&self) -> SopsError {
-        self.malformed("the regular expression of the sops metadata would take too long on this file")
-    }
-
-    fn malformed(&self, reason: &'static str) -> SopsError {
-        let (position, path) = self.place();
-        SopsError::Format { reason: reason.to_owned(), position, path }
-    }
-
-    fn tampered(&self, reason: &'static str) -> SopsError {
-        let (position, path) = self.place();
-        SopsError::Integrity { reason, position, path }
-    }
-
-    fn place(&self) -> (Option<Position>, Option<Printable>) {
-        (Some(self.position), Some(self.name()).filter(|name| !name.as_str().is_empty()))
-    }
 }

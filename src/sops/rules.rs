@@ -10,9 +10,28 @@ use super::pattern::Pattern;
 
 /// The file's encryption rule (at most one is set; none means `unencrypted_suffix: _unencrypted`).
 pub struct Rules {
+    /// The field of the stanza that says so.
+    field: &'static str,
+    /// Its text.
+    text: String,
+    /// Whether the stanza has that field; else it is what sops assumes.
+    is_written: bool,
     condition: Condition,
     /// What the condition makes of a value that meets it; any other value is the opposite.
     encrypts_matches: bool,
+}
+
+/// The rule in words, for reports. The text is as the file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleInForce<'a> {
+    /// `encrypted_regex`
+    pub field: &'static str,
+    /// `^(data|stringData)$`
+    pub text: &'a str,
+    /// Whether the file says so; else it is what sops assumes.
+    pub is_written: bool,
+    /// Whether what meets the condition is encrypted, and all else is not; or the other way round.
+    pub encrypts_matches: bool,
 }
 
 enum Condition {
@@ -76,15 +95,25 @@ impl Rules {
             }
             let pattern = |text: &str| Pattern::compile(text).map_err(|reason| fields.broken(field, reason));
             let condition = if field.ends_with("suffix") {
-                Condition::KeySuffix(text)
+                Condition::KeySuffix(text.clone())
             } else if field.ends_with("comment_regex") {
                 Condition::CommentRegex(pattern(&text)?)
             } else {
                 Condition::KeyRegex(pattern(&text)?)
             };
-            rules = Some(Self { condition, encrypts_matches });
+            rules = Some(Self { field, text, is_written: true, condition, encrypts_matches });
         }
         Ok(rules.unwrap_or_default())
+    }
+
+    /// The rule in words.
+    pub fn in_force(&self) -> RuleInForce<'_> {
+        RuleInForce {
+            field: self.field,
+            text: &self.text,
+            is_written: self.is_written,
+            encrypts_matches: self.encrypts_matches,
+        }
     }
 
     /// The scope above a document.
@@ -136,9 +165,22 @@ impl Rules {
     }
 }
 
+impl Scope {
+    /// Whether the condition of the rule is met here, by a key or comment above or by a comment right before.
+    pub fn is_met(&self) -> bool {
+        self.is_inherited || self.is_matched
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
-        Self { condition: Condition::KeySuffix(DEFAULT_UNENCRYPTED_SUFFIX.to_owned()), encrypts_matches: false }
+        Self {
+            field: "unencrypted_suffix",
+            text: DEFAULT_UNENCRYPTED_SUFFIX.to_owned(),
+            is_written: false,
+            condition: Condition::KeySuffix(DEFAULT_UNENCRYPTED_SUFFIX.to_owned()),
+            encrypts_matches: false,
+        }
     }
 }
 

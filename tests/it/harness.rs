@@ -165,7 +165,6 @@ impl Case {
     }
 
     /// The run prints findings, which stay on stdout when it fails (`check`, `explain`, `diff`, `doctor`).
-    #[expect(dead_code, reason = "for the commands that report")]
     pub fn report(mut self) -> Self {
         self.is_report = true;
         self
@@ -330,7 +329,7 @@ fn canary_traces() -> Vec<String> {
     traces
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -343,7 +342,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("create a directory");
     for entry in fs::read_dir(from).unwrap_or_else(|_| panic!("{} is missing", from.display())) {
         let entry = entry.expect("a directory entry");

@@ -9,11 +9,14 @@
 )]
 
 mod architecture;
+mod cmp;
 mod differential;
 mod docs;
 mod fixtures;
 mod harness;
+mod install;
 mod key_services;
 mod kustomize;
 mod oracle;
+mod policy;
 mod process;

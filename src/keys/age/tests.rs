@@ -45,7 +45,7 @@ fn age(environment: &Environment, policy: KeyPolicy) -> Age<'_> {
 
 fn open(variables: &[(&str, &str)], policy: KeyPolicy, pair: &Pair) -> Result<Vec<u8>, RefusedReason> {
     let environment = environment(variables);
-    age(&environment, policy).open(&pair.public, &pair.enc).map(|share| share.0.into_exposed())
+    age(&environment, policy).open(&pair.public, &pair.enc, None).map(|share| share.0.into_exposed())
 }
 
 fn opens(variables: &[(&str, &str)], pair: &Pair) -> bool {
@@ -122,7 +122,7 @@ fn tells_the_command_the_recipient_and_runs_it_once_for_each() {
     let environment = environment(&[("SOPS_AGE_KEY_CMD", &command), ("PATH", "/usr/bin:/bin")]);
     let age = super::tests::age(&environment, KeyPolicy { allow_exec: true, ..KeyPolicy::default() });
     for recipient in ["age1a", "age1b", "age1a"] {
-        assert!(age.open(recipient, &pair.enc).is_ok());
+        assert!(age.open(recipient, &pair.enc, None).is_ok());
     }
     let mut log = std::fs::OpenOptions::new().read(true).open(log).unwrap();
     let mut lines = String::new();
@@ -315,7 +315,7 @@ fn serves_many_threads() {
     let age = super::tests::age(&environment, KeyPolicy::default());
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| assert!(age.open(&pair.public, &pair.enc).is_ok()));
+            scope.spawn(|| assert!(age.open(&pair.public, &pair.enc, None).is_ok()));
         }
     });
 }

@@ -63,15 +63,15 @@ impl GnupgHome {
 pub enum Public {
     /// A primary key.
     Primary(PublicKey),
-    /// A subkey.
-    Sub(PublicSubkey),
+    /// A subkey, and the fingerprint of its primary key.
+    Sub(PublicSubkey, String),
 }
 
 impl Public {
     fn params(&self) -> &PublicParams {
         match self {
             Self::Primary(key) => key.public_params(),
-            Self::Sub(key) => key.public_params(),
+            Self::Sub(key, _) => key.public_params(),
         }
     }
 
@@ -79,14 +79,23 @@ impl Public {
     pub fn is_named_by(&self, packet: &PublicKeyEncryptedSessionKey) -> bool {
         match self {
             Self::Primary(key) => packet.match_identity(key),
-            Self::Sub(key) => packet.match_identity(key),
+            Self::Sub(key, _) => packet.match_identity(key),
         }
     }
 
-    fn fingerprint(&self) -> String {
+    /// The key's fingerprint in upper-case hex.
+    pub fn fingerprint(&self) -> String {
         match self {
             Self::Primary(key) => key.fingerprint().to_string().to_uppercase(),
-            Self::Sub(key) => key.fingerprint().to_string().to_uppercase(),
+            Self::Sub(key, _) => key.fingerprint().to_string().to_uppercase(),
+        }
+    }
+
+    /// The fingerprint of the primary key that it belongs to, or that it is.
+    pub fn primary(&self) -> String {
+        match self {
+            Self::Primary(_) => self.fingerprint(),
+            Self::Sub(_, primary) => primary.clone(),
         }
     }
 
@@ -98,7 +107,7 @@ impl Public {
                 key.algorithm(),
                 key.public_params(),
             ),
-            Self::Sub(key) => PlainSecretParams::try_from_reader_no_checksum(
+            Self::Sub(key, _) => PlainSecretParams::try_from_reader_no_checksum(
                 material,
                 key.version(),
                 key.algorithm(),
@@ -111,7 +120,7 @@ impl Public {
     fn with_secret(self, secret: SecretParams) -> Option<PgpSecret> {
         match self {
             Self::Primary(key) => SecretKey::new(key, secret).ok().map(PgpSecret::Primary),
-            Self::Sub(key) => SecretSubkey::new(key, secret).ok().map(PgpSecret::Sub),
+            Self::Sub(key, primary) => SecretSubkey::new(key, secret).ok().map(|key| PgpSecret::Sub(key, primary)),
         }
     }
 }
@@ -119,24 +128,28 @@ impl Public {
 /// All public keys of a keyring, in a keybox or as plain packets.
 pub fn public_keys(keyring: &[u8]) -> Vec<Public> {
     let blocks = if is_keybox(keyring) { keybox_blocks(keyring) } else { vec![keyring] };
+    let mut primary = String::new();
     blocks
         .into_iter()
         .flat_map(|block| PacketParser::new(Cursor::new(block)).flatten())
         .filter_map(|packet| match packet {
-            Packet::PublicKey(key) => Some(Public::Primary(key)),
-            Packet::PublicSubkey(key) => Some(Public::Sub(key)),
+            Packet::PublicKey(key) => {
+                primary = key.fingerprint().to_string().to_uppercase();
+                Some(Public::Primary(key))
+            }
+            Packet::PublicSubkey(key) => Some(Public::Sub(key, primary.clone())),
             _ => None,
         })
         .collect()
 }
 
-fn is_keybox(keyring: &[u8]) -> bool {
+pub(super) fn is_keybox(keyring: &[u8]) -> bool {
     keyring.get(8..12) == Some(b"KBXf")
 }
 
 /// The OpenPGP keyblocks of a keybox. A blob begins with its length (32 bits, big-endian) and its type (2 is
 /// OpenPGP); offset and length of the keyblock stand at 8 and 12.
-fn keybox_blocks(keybox: &[u8]) -> Vec<&[u8]> {
+pub(super) fn keybox_blocks(keybox: &[u8]) -> Vec<&[u8]> {
     let mut blocks = Vec::new();
     let mut rest = keybox;
     while let Some(length) = number(rest, 0).filter(|length| *length >= 16) {

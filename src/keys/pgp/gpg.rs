@@ -19,6 +19,7 @@ use crate::keys::order::lock;
 use crate::keys::{KeyPolicy, local};
 use crate::limits;
 use crate::secret::SecretBytes;
+use crate::sops::data_key::IdentityRule;
 
 /// How to run gpg, and what is known of its home.
 pub(super) struct Gpg<'env> {
@@ -55,8 +56,13 @@ impl<'env> Gpg<'env> {
     }
 
     /// Opens a message that nothing else could.
-    pub(super) fn open(&self, message: &str, recipients: &[&PublicKeyEncryptedSessionKey]) -> GpgAnswer {
-        if !self.may_hold_a_key(recipients) {
+    pub(super) fn open(
+        &self,
+        message: &str,
+        recipients: &[&PublicKeyEncryptedSessionKey],
+        rule: Option<&dyn IdentityRule>,
+    ) -> GpgAnswer {
+        if !self.may_be_asked(recipients, rule) {
             return GpgAnswer::NotAsked;
         }
         if !self.policy.allow_exec {
@@ -92,14 +98,25 @@ impl<'env> Gpg<'env> {
         }
     }
 
-    /// Whether the keyring has a key that the message names. A hidden recipient may be anyone.
-    fn may_hold_a_key(&self, recipients: &[&PublicKeyEncryptedSessionKey]) -> bool {
-        match self.public_keys.get_or_init(|| self.read_public_keys()) {
-            PublicKeys::Unknown => !recipients.is_empty(),
-            PublicKeys::Keys(keys) => {
-                keys.iter().any(|key| recipients.iter().any(|recipient| key.is_named_by(recipient)))
-            }
-        }
+    /// Whether the keyring has a key that the message names; a hidden recipient may be anyone.
+    ///
+    /// gpg uses whichever key it likes. So under a rule every recipient must be known, and every key that it may be must be
+    /// allowed.
+    fn may_be_asked(&self, recipients: &[&PublicKeyEncryptedSessionKey], rule: Option<&dyn IdentityRule>) -> bool {
+        let keys = match self.public_keys.get_or_init(|| self.read_public_keys()) {
+            PublicKeys::Unknown => return rule.is_none() && !recipients.is_empty(),
+            PublicKeys::Keys(keys) => keys,
+        };
+        let Some(rule) = rule else {
+            return recipients.iter().any(|recipient| keys.iter().any(|key| key.is_named_by(recipient)));
+        };
+        let is_allowed = |key: &Public| rule.allows_pgp(&key.fingerprint(), &key.primary());
+        let is_known = |recipient: &&PublicKeyEncryptedSessionKey| {
+            let is_hidden = recipient.id().map_or(true, |id| id.is_wildcard());
+            let mut named = keys.iter().filter(|key| key.is_named_by(recipient)).peekable();
+            !is_hidden && named.peek().is_some() && named.all(is_allowed)
+        };
+        !recipients.is_empty() && recipients.iter().all(is_known)
     }
 
     fn read_public_keys(&self) -> PublicKeys {

@@ -5,6 +5,7 @@
 //! messages. Expired and revoked keys still decrypt. Of the packets, SEIPD v1, GnuPG's OCB (packet 20) and RFC 9580's
 //! SEIPD v2 are read; unprotected (malleable) ones are refused.
 
+pub(super) mod claim;
 mod gnupg_home;
 mod gpg;
 mod secret_keys;
@@ -31,7 +32,7 @@ use super::{KeyPolicy, KeySource, KeySourceState, RefusedReason};
 use crate::environment::Environment;
 use crate::limits;
 use crate::secret::{Secret, SecretBytes};
-use crate::sops::data_key::{KeyShare, Refusal};
+use crate::sops::data_key::{IdentityRule, KeyShare, Refusal};
 use crate::text::Printable;
 
 /// The PGP keys of this process, loaded when the first PGP key is asked for.
@@ -79,7 +80,12 @@ impl<'env> Pgp<'env> {
     }
 
     /// Opens a PGP message that holds a share.
-    pub(super) fn open(&self, fingerprint: &str, enc: &str) -> Result<KeyShare, RefusedReason> {
+    pub(super) fn open(
+        &self,
+        fingerprint: &str,
+        enc: &str,
+        rule: Option<&dyn IdentityRule>,
+    ) -> Result<KeyShare, RefusedReason> {
         if enc.len() > limits::PGP_KEY_BYTES {
             return Err(denied("the PGP message is larger than a wrapped key can be"));
         }
@@ -97,19 +103,22 @@ impl<'env> Pgp<'env> {
             })
             .take(limits::PGP_RECIPIENTS)
             .collect();
-        match session_key(&named, loaded) {
+        match session_key(&named, loaded, rule) {
             Found::SessionKey(key) => share(message, key).map(KeyShare),
+            Found::Forbidden(by) => {
+                Err(denied(&format!("the secret key {by} is for this message, but the policy does not allow it")))
+            }
             Found::Wrong => {
                 Err(denied("a secret key is for this message, but does not open it: the message is damaged"))
             }
             Found::Locked(by) => {
                 let why = format!("the secret key {by} wants a passphrase");
                 let hint = "name a file with the passphrase in UNSOPS_PGP_PASSPHRASE_FILE";
-                self.last_resort(armored, &named, &why, hint)
+                self.last_resort(armored, &named, rule, &why, hint)
             }
             Found::None => {
                 let (why, hint) = no_key(fingerprint, loaded);
-                self.last_resort(armored, &named, &why, &hint)
+                self.last_resort(armored, &named, rule, &why, &hint)
             }
         }
     }
@@ -119,10 +128,11 @@ impl<'env> Pgp<'env> {
         &self,
         message: &str,
         recipients: &[&PublicKeyEncryptedSessionKey],
+        rule: Option<&dyn IdentityRule>,
         why: &str,
         hint: &str,
     ) -> Result<KeyShare, RefusedReason> {
-        let error = match self.gpg.open(message, recipients) {
+        let error = match self.gpg.open(message, recipients, rule) {
             GpgAnswer::Opened(content) if content.expose().is_empty() => {
                 // Old ones pass over packets that they do not know, and are content.
                 return Err(denied("gpg gave nothing for this message, it may be older than the gpg that made it"));
@@ -314,6 +324,8 @@ enum Found {
     SessionKey(PlainSessionKey),
     /// A key of ours is named, but wants a passphrase.
     Locked(String),
+    /// A key of ours is named, but the rule does not allow it.
+    Forbidden(String),
     /// No key of ours is named.
     None,
     /// A key of ours is named, but the packet does not open with it.
@@ -321,7 +333,7 @@ enum Found {
 }
 
 /// The session key, from the first packet that one of our keys opens.
-fn session_key(packets: &[&PublicKeyEncryptedSessionKey], loaded: &Loaded) -> Found {
+fn session_key(packets: &[&PublicKeyEncryptedSessionKey], loaded: &Loaded, rule: Option<&dyn IdentityRule>) -> Found {
     let mut found = Found::None;
     let mut tries = 0;
     for packet in packets {
@@ -332,6 +344,10 @@ fn session_key(packets: &[&PublicKeyEncryptedSessionKey], loaded: &Loaded) -> Fo
         };
         let Ok(values) = packet.values() else { continue };
         for key in loaded.keys.iter().filter(|key| key.is_named_by(packet)) {
+            if rule.is_some_and(|rule| !rule.allows_pgp(&key.fingerprint(), &key.primary())) {
+                found = Found::Forbidden(key.fingerprint());
+                continue;
+            }
             let passphrase = match (&loaded.passphrase, key.is_protected()) {
                 (_, false) => Password::empty(),
                 (Some(passphrase), true) => Password::from(passphrase.expose().as_slice()),

@@ -19,7 +19,7 @@ pub(super) fn hint(read_as: Format, text: &[u8]) -> Option<String> {
 }
 
 /// The format in which the text has a `sops` stanza, by the look of its lines.
-fn guess(text: &[u8]) -> Option<Format> {
+pub(super) fn guess(text: &[u8]) -> Option<Format> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
     if text.starts_with(b"{") {
         return text.windows(6).any(|window| window == b"\"sops\"").then_some(Format::Json);

@@ -98,6 +98,11 @@ impl Format {
     }
 }
 
+/// The format in which a text has `sops` metadata, by the look of its lines, whatever its name is.
+pub fn guess(text: &[u8]) -> Option<Format> {
+    looks_like::guess(text)
+}
+
 /// Reads an encrypted file.
 ///
 /// # Errors
@@ -202,9 +207,4 @@ fn format_error(reason: impl Into<String>, position: Option<Position>) -> SopsEr
 /// Saturates: lines and columns beyond four billion do not occur within [`limits::FILE_BYTES`].
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// The number of characters in bytes; a byte that is not UTF-8 counts as one or none.
-fn characters(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
