@@ -96,6 +96,9 @@ pub fn definition() -> clap::Command {
     Arguments::command()
 }
 
+/// Set by `unsops build` for the kustomize that it starts: the real git, where kustomize may fetch.
+pub const BUILD_GIT: &str = "UNSOPS_BUILD_GIT";
+
 /// Set by `unsops build` for the kustomize that it starts: the socket by which plugin calls reach it.
 pub const BUILD_SOCKET: &str = "UNSOPS_BUILD_SOCKET";
 

@@ -17,6 +17,7 @@ pub mod policy;
 mod programs;
 mod records;
 pub mod render;
+mod transform;
 pub mod tree;
 
 use crate::cli::Command;

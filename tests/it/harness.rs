@@ -61,6 +61,18 @@ pub fn skip(reason: &str) {
     let _ = std::io::stderr().write_all(format!("\nSKIPPED {test}: {reason}\n").as_bytes());
 }
 
+/// Encrypts a file for the test key with the real sops, which is installed where the other counterparts are. Its name
+/// decides the format.
+pub fn encrypted(plain: impl AsRef<[u8]>, name: &str, args: &[&str]) -> Option<Vec<u8>> {
+    let sops = tool("sops")?;
+    let recipient = fs::read_to_string(tests_dir().join("keys/age.txt")).expect("a key");
+    let recipient = recipient.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("a recipient");
+    let made =
+        Case::new().file(name, plain).args(["--encrypt", "--age", recipient]).args(args).arg(name).run_unchecked(&sops);
+    assert_eq!(made.status, Some(0), "{}", made.redacted());
+    Some(made.stdout)
+}
+
 /// What a run starts from.
 pub struct Case {
     world: TempDir,

@@ -9,9 +9,12 @@
 )]
 
 mod architecture;
+mod build;
 mod cmp;
+mod decrypt;
 mod differential;
 mod docs;
+mod filter;
 mod fixtures;
 mod harness;
 mod install;

@@ -11,8 +11,8 @@ use std::path::Path;
 use super::app::App;
 use super::request::{RELEASE_NAME, Request, VALUE_FILES};
 use crate::commands::child::{self, Ended, Start};
-use crate::commands::filter;
 use crate::commands::in_place::{Decryption, Sources};
+use crate::commands::{filter, policy};
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Record};
 use crate::jail::Root;
@@ -53,8 +53,10 @@ pub fn render(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline)
 
     let keys = request.keys(deadline);
     let keyring = Keyring::from_environment(env, keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-    let sources = Sources::below(root, &keyring);
-    let decryption = Decryption { keys: &keyring, sources: &sources, accepted: None, hint: HINT };
+    let authority = policy::in_force(env)?;
+    let keys = authority.guard(&keyring);
+    let sources = Sources::below(root, &keys, &authority);
+    let decryption = Decryption { keys: &keys, authority: &authority, sources: &sources, accepted: None, hint: HINT };
     let answer = filter::filter(manifests.expose(), &decryption)?;
     check_kinds(answer.expose())?;
     Ok(Output::new(answer))

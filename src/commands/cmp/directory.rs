@@ -72,8 +72,9 @@ pub fn render(app: &App<'_>, recurse: bool, decryptor: &Decryptor<'_>) -> Result
 
     // Values of Secrets may be SOPS files, too.
     let keys = decryptor.keys();
-    let sources = Sources::none(keys);
-    let decryption = Decryption { keys, sources: &sources, accepted: None, hint: HINT };
+    let authority = decryptor.authority();
+    let sources = Sources::none(keys, authority);
+    let decryption = Decryption { keys, authority, sources: &sources, accepted: None, hint: HINT };
     let mut stream = Stream::default();
     for (path, part) in &parts {
         match part {
