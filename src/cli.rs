@@ -4,6 +4,7 @@
 mod build;
 mod color;
 mod completions;
+mod doctor;
 mod explain;
 mod install;
 mod render;
@@ -20,6 +21,7 @@ use crate::error::{Failure, Record};
 pub use self::build::BuildArgs;
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::doctor::{DoctorArgs, DoctorOutput};
 pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::install::InstallArgs;
 pub use self::render::RenderArgs;
@@ -73,6 +75,7 @@ struct Arguments {
 pub enum Command {
     Build(BuildArgs),
     Completions(CompletionsArgs),
+    Doctor(DoctorArgs),
     Explain(ExplainArgs),
     Install(InstallArgs),
     /// Print the manual page (roff)

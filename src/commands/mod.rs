@@ -3,6 +3,7 @@
 pub mod build;
 pub mod completions;
 mod decrypt;
+mod doctor;
 mod encrypted;
 mod explain;
 pub mod generate;
@@ -28,6 +29,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Doctor(args) => doctor::doctor(&args, env, deadline),
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
         Command::Man => Ok(completions::man()?),

@@ -11,6 +11,7 @@
 mod architecture;
 mod differential;
 mod docs;
+mod doctor;
 mod fixtures;
 mod harness;
 mod install;

@@ -19,7 +19,7 @@ use crate::limits;
 use crate::secret::{Secret, SecretBytes};
 
 /// How to get a version that works.
-pub(super) const INSTALL: &str = "install kustomize 5.8.1: go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1, or \
+pub const INSTALL: &str = "install kustomize 5.8.1: go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1, or \
                                   https://kubectl.docs.kubernetes.io/installation/kustomize";
 
 /// A run of a program that has ended.
