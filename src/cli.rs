@@ -6,6 +6,7 @@ mod cmp;
 mod color;
 mod completions;
 mod diff;
+mod doctor;
 mod explain;
 mod filter;
 mod install;
@@ -26,6 +27,7 @@ pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
 pub use self::diff::{DiffArgs, DiffForm};
+pub use self::doctor::{DoctorArgs, DoctorOutput};
 pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::filter::FilterArgs;
 pub use self::install::InstallArgs;
@@ -82,6 +84,7 @@ pub enum Command {
     Build(BuildArgs),
     Cmp(CmpArgs),
     Completions(CompletionsArgs),
+    Doctor(DoctorArgs),
     Explain(ExplainArgs),
     Install(InstallArgs),
     Filter(FilterArgs),

@@ -6,6 +6,7 @@ pub mod cmp;
 pub mod completions;
 mod decrypt;
 pub mod diff;
+mod doctor;
 mod encrypted;
 mod explain;
 pub mod filter;
@@ -35,6 +36,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Doctor(args) => doctor::doctor(&args, env, deadline),
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
         Command::Filter(args) => filter::run(&args, env, deadline),

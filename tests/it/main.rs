@@ -15,6 +15,7 @@ mod decrypt;
 mod differential;
 mod docs;
 mod filter;
+mod doctor;
 mod fixtures;
 mod harness;
 mod install;
