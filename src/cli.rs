@@ -1,6 +1,7 @@
 //! From argv to an [`Invocation`]: who called us, and how (`protocols.md` 5.2 in the design notes; upstream:
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
+mod check;
 mod completions;
 
 use std::ffi::{OsStr, OsString};
@@ -12,6 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
+pub use self::check::{CheckArgs, CheckOutput, CheckSeverity};
 pub use self::completions::CompletionsArgs;
 
 /// How the process was called.
@@ -54,6 +56,7 @@ struct Arguments {
 /// The sub-commands; each has its arguments in a file of its own beside this one, and its work in `commands`.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
+    Check(CheckArgs),
     Completions(CompletionsArgs),
     /// Print the manual page (roff)
     Man,

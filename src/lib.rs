@@ -10,7 +10,7 @@
 //!             | Invocation, Environment                            Output | Error
 //!  L3  commands/   one file per sub-command; generate.rs is the plugin path: the only place where the parts meet
 //!             | Generator            | SourcePath -> FileBytes       | Keyring
-//!  L2  generator/  host/  kustomization/  jail  walk  recipient/    keys/   age pgp aws gcp azure vault
+//!  L2  generator/  host/  kustomization/  findings/  jail  walk  recipient/  keys/  age pgp aws ...
 //!             | Cleartext            | bytes                         | impl sops::KeyService
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
@@ -59,6 +59,7 @@ pub mod commands;
 pub mod deadline;
 pub mod environment;
 pub mod error;
+pub mod findings;
 pub mod generator;
 pub mod host;
 pub mod jail;

@@ -176,3 +176,12 @@ pub const WALK_FAULTS: usize = 10_000;
 /// Most steps of one walk through directories of plugin manifests, each counted once for every kustomization that runs
 /// it; real ones have one.
 pub const WALK_STEPS: usize = 100_000;
+
+/// Most findings of one check that are shown; code scanning takes 5,000 of a run.
+pub const FINDINGS: usize = 5000;
+
+/// Most findings of one rule in one file that are shown.
+pub const FINDINGS_OF_A_RULE: usize = 20;
+
+/// Most creation rules of one `.sops.yaml` that are looked at.
+pub const CREATION_RULES: usize = 1000;

@@ -1,5 +1,6 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
+pub mod check;
 pub mod completions;
 mod decrypt;
 pub mod generate;
@@ -16,8 +17,9 @@ use crate::process::Output;
 ///
 /// # Errors
 /// Whatever kept it from its answer; nothing is printed then.
-pub fn run(command: Command, _env: &Environment, _deadline: Deadline) -> Result<Output, Error> {
+pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
+        Command::Check(args) => check::check(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Man => Ok(completions::man()?),
     }

@@ -7,6 +7,7 @@ mod decrypted_manifest;
 mod dotenv;
 mod error;
 mod fields;
+mod hazards;
 mod ksops;
 mod metadata;
 mod piece;
@@ -19,8 +20,10 @@ mod validate;
 
 pub use error::{Fault, FieldPath, GeneratorError, Sentence};
 pub use fields::Remark;
+pub use hazards::{Hazard, dotenv_hazards};
 pub use metadata::Behavior;
 pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join};
+pub use validate::secret_key;
 
 use fields::Findings;
 use ksops::Ksops;

@@ -1,8 +1,8 @@
 //! One kustomization file.
 
-use super::fields::{elements, entries, is_null, scalar};
 use crate::limits;
 use crate::text::Printable;
+use crate::yaml::fields::{elements, entries, is_null, scalar};
 use crate::yaml::{self, Kind, Node, Position, ScalarStyle, YamlError};
 
 /// The names that kustomize looks for in a directory. Two of them in one directory are an error.
