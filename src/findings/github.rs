@@ -16,7 +16,7 @@ impl Report {
                 Severity::Warning => "warning",
                 Severity::Note => "notice",
             };
-            _ = write!(out, "::{command} file={}", property(&finding.file));
+            _ = write!(out, "::{command} file={}", property(finding.printable_file().as_str()));
             if finding.position.line > 0 {
                 _ = write!(out, ",line={}", finding.position.line);
                 if finding.position.column > 0 {

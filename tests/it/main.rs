@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod check;
 mod differential;
 mod docs;
 mod fixtures;

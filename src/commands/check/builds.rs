@@ -209,9 +209,9 @@ impl Builds<'_> {
                 namespace: object.namespace.clone(),
                 file: file.to_owned(),
                 position,
-                is_hashed: false,
-                behavior: None,
-                has_string_data: object.has_string_data,
+                is_hashed: object.is_hashed,
+                behavior: object.behavior.clone(),
+                has_string_data: object.has_string_data && object.behavior.is_none(),
                 is_ours: true,
                 is_inline: false,
             });

@@ -9,40 +9,30 @@ use crate::jail::Root;
 use crate::limits;
 use crate::path::SourcePath;
 
-/// Applies the edits of findings; gives back the findings that remain.
-pub fn apply(root: &Root, findings: Vec<Finding>) -> Vec<Finding> {
-    let mut by_file: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
-    let mut remaining = Vec::new();
+/// Applies the edits of findings; says whether a file was changed.
+pub fn apply(root: &Root, findings: &[Finding]) -> bool {
+    let mut by_file: BTreeMap<&str, Vec<&Edit>> = BTreeMap::new();
     for finding in findings {
-        match finding.edit {
-            Some(_) => by_file.entry(finding.file.clone()).or_default().push(finding),
-            None => remaining.push(finding),
+        if let Some(edit) = &finding.edit {
+            by_file.entry(&finding.file).or_default().push(edit);
         }
     }
-    for (file, mut findings) in by_file {
+    let mut is_changed = false;
+    for (file, mut edits) in by_file {
         // From the end, so that places before stay where they are.
-        findings.sort_by_key(|finding| std::cmp::Reverse((finding.position.line, finding.position.column)));
-        let source = SourcePath::parse(&file).ok();
+        edits.sort_by_key(|edit| std::cmp::Reverse((edit.position.line, edit.position.column)));
+        let source = SourcePath::parse(file).ok();
         let text = source.and_then(|source| root.read(root.path(), &source, limits::MANIFEST_BYTES).ok());
-        let Some(mut text) = text.and_then(|text| String::from_utf8(text.into_vec()).ok()) else {
-            remaining.extend(findings);
-            continue;
-        };
-        let mut mended = Vec::new();
-        for finding in findings {
-            match finding.edit.as_ref().and_then(|edit| edited(&text, edit)) {
-                Some(new) => {
-                    text = new;
-                    mended.push(finding);
-                }
-                None => remaining.push(finding),
+        let Some(before) = text.and_then(|text| String::from_utf8(text.into_vec()).ok()) else { continue };
+        let mut text = before.clone();
+        for edit in edits.into_iter().take(limits::FINDINGS_OF_A_RULE) {
+            if let Some(new) = edited(&text, edit) {
+                text = new;
             }
         }
-        if !mended.is_empty() && root.replace(&file, text.as_bytes()).is_err() {
-            remaining.extend(mended);
-        }
+        is_changed |= text != before && root.replace(file, text.as_bytes()).is_ok();
     }
-    remaining
+    is_changed
 }
 
 /// The text with the edit; `None` where the old text is not there, or there twice.

@@ -211,6 +211,7 @@ impl Generators<'_> {
             .and_then(|error| error.hint);
         // Only where nothing but letter case differs is it clear what is meant.
         let meant = hint.as_deref().and_then(|hint| hint.strip_prefix("did you mean ")?.strip_suffix('?'));
+        let meant = meant.map(|meant| meant.strip_prefix("./").unwrap_or(meant));
         let written = named.path.strip_prefix("./").unwrap_or(&named.path);
         let edit = meant
             .filter(|meant| meant.eq_ignore_ascii_case(written) && !plugin.place.is_inline())

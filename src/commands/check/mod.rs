@@ -31,7 +31,7 @@ use crate::cli::{CheckArgs, CheckOutput};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
-use crate::findings::{self, Finding, RULES, Report, Rule, Tint, rules};
+use crate::findings::{self, Finding, RULES, Report, Rule, Severity, Tint, rules};
 use crate::jail::Root;
 use crate::kustomization;
 use crate::process::{self, Output};
@@ -54,17 +54,37 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
     }
     let scope = Scope::open(args, env)?;
     let settings = Settings::read(args, &scope.root)?;
-    let (files, mut all) = scan_all(&scope, args, deadline);
+    let (mut report, found) = look(&scope, &settings, args, env, deadline)?;
+    if args.fix && fix::apply(&scope.root, &found) {
+        // What was mended may have hidden, or explained, other findings.
+        let (again, found) = look(&scope, &settings, args, env, deadline)?;
+        report = again;
+        report.take(found);
+    } else {
+        report.take(found);
+    }
+    Ok(show(&report, args, env))
+}
+
+/// Looks at everything once.
+fn look(
+    scope: &Scope,
+    settings: &Settings,
+    args: &CheckArgs,
+    env: &Environment,
+    deadline: Deadline,
+) -> Result<(Report, Vec<Finding>), Error> {
+    let (files, mut all) = scan_all(scope, args, deadline);
     let mut report = Report::default();
     report.files = scope.paths.len();
-    all.extend(across(&scope, &files, &settings, env, &mut report));
+    report.sops_files = files.values().filter(|scanned| matches!(scanned.class, Class::Sops(_))).count();
+    all.extend(across(scope, &files, settings, env, &mut report));
     if args.decrypt {
         all.extend(decrypt::check(&scope.root, &files, env, deadline)?);
     }
-    report.sops_files = files.values().filter(|scanned| matches!(scanned.class, Class::Sops(_))).count();
     let mut kept = Vec::new();
     for finding in all {
-        let Some(finding) = settings.judge(finding) else { continue };
+        let Some(finding) = settings.judge(as_example(finding)) else { continue };
         let silences = files.get(&finding.file).map(|scanned| &scanned.silences);
         let is_silenced = silences.is_some_and(|silences| silences.covers(finding.rule.id, finding.position.line));
         if is_silenced || settings.ignores(&finding) {
@@ -73,11 +93,37 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
             kept.push(finding);
         }
     }
-    if args.fix {
-        kept = fix::apply(&scope.root, kept);
+    Ok((report, kept))
+}
+
+/// Names of directories whose Secrets are made up.
+const EXAMPLES: [&str; 13] = [
+    "doc",
+    "docs",
+    "example",
+    "examples",
+    "fixture",
+    "fixtures",
+    "sample",
+    "samples",
+    "test",
+    "test_resources",
+    "testdata",
+    "tests",
+    "testing",
+];
+
+/// A Secret in clear, or a weak key, among examples and test data is worth a note.
+fn as_example(mut finding: Finding) -> Finding {
+    let is_about_secrecy = [&rules::PLAINTEXT_SECRET, &rules::NAME_HINT, &rules::WEAK_KEY].contains(&finding.rule);
+    let mut parts: Vec<&str> = finding.file.split('/').collect();
+    let name = parts.pop().unwrap_or_default();
+    let is_example =
+        parts.iter().any(|part| EXAMPLES.contains(part)) || name.starts_with("example") || name.contains(".example");
+    if is_about_secrecy && is_example {
+        finding.severity = Severity::Note;
     }
-    report.take(kept);
-    Ok(show(&report, args, env))
+    finding
 }
 
 fn show(report: &Report, args: &CheckArgs, env: &Environment) -> Output {
@@ -215,7 +261,7 @@ fn scan_all(scope: &Scope, args: &CheckArgs, deadline: Deadline) -> (Files, Vec<
             process::write_stderr(&format!("\r\x1b[Kunsops: {done} of {total} files"));
         }
     };
-    let (mut files, skipped) = scan::scan(&scope.root, &scope.paths, deadline, &progress);
+    let (files, skipped) = scan::scan(&scope.root, &scope.paths, deadline, &progress);
     if is_shown {
         process::write_stderr("\r\x1b[K");
     }
@@ -224,10 +270,7 @@ fn scan_all(scope: &Scope, args: &CheckArgs, deadline: Deadline) -> (Files, Vec<
         let message = format!("the time was up: {skipped} files were not looked at");
         findings.push(Finding::new(&rules::UNREADABLE, ".", Position::default(), message));
     }
-    for scanned in files.values_mut() {
-        // Kept where the later checks ask what was found.
-        findings.extend(scanned.findings.iter().cloned());
-    }
+    findings.extend(files.values().flat_map(|scanned| scanned.findings.iter().cloned()));
     (files, findings)
 }
 

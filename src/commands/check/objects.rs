@@ -205,7 +205,11 @@ impl SecretShape {
 }
 
 /// Keys whose values are no secrets by themselves.
-const OPEN_KEYS: [&str; 22] = [
+const OPEN_KEYS: [&str; 26] = [
+    "clusterID",
+    "fsName",
+    "storageClass",
+    "volumeHandle",
     "database",
     "email",
     "enableLfs",
@@ -231,7 +235,7 @@ const OPEN_KEYS: [&str; 22] = [
 ];
 
 /// Marks of templates: the secret is put in later.
-const TEMPLATES: [&str; 6] = ["${", "$(", "{{", "<path:", "ref+", "vault:"];
+const TEMPLATES: [&str; 8] = ["${", "$(", "{{", "<path:", "op://", "ref+", "secretref:", "vault:"];
 
 /// Words of short values that stand for a secret.
 const PLACEHOLDERS: [&str; 12] =
@@ -253,8 +257,12 @@ fn is_secret(key: &str, value: &str, is_base64: bool) -> bool {
     let is_template = is_in_brackets || TEMPLATES.iter().any(|mark| value.contains(mark));
     let is_public = value.starts_with("-----BEGIN CERTIFICATE") || value.starts_with("-----BEGIN PUBLIC KEY");
     let is_public = is_public && !value.contains("PRIVATE KEY");
+    // Argo CD: how to reach a cluster, and sometimes with which token.
+    let is_open = key == "config"
+        && value.contains("tlsClientConfig")
+        && !["bearerToken", "password", "keyData", "token"].iter().any(|word| value.contains(word));
     let is_flag = ["true", "false"].contains(&lower.as_str()) || value.parse::<u16>().is_ok();
-    !(value.is_empty() || is_placeholder || is_template || is_public || is_flag)
+    !(value.is_empty() || is_placeholder || is_template || is_public || is_open || is_flag)
 }
 
 fn decode(value: &str) -> Option<String> {

@@ -75,6 +75,7 @@ impl<'a> Configs<'a> {
 /// Compares every SOPS file with the rule that it falls under.
 pub fn check(files: &Files, configs: &Configs<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let mut unmatched: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut budget = MatchBudget::default();
     for (path, sops) in sops_files(files) {
         let mut verdicts = configs.over(path).map(|(directory, config)| {
@@ -92,16 +93,37 @@ pub fn check(files: &Files, configs: &Configs<'_>) -> Vec<Finding> {
             Match::Unknown => {}
             _ if follows_other => {}
             Match::None => {
-                if others.iter().all(|other| matches!(other, Match::None)) {
-                    let message = format!("no creation rule of {} matches", config_name(directory));
-                    findings.push(Finding::new(&rules::NO_CREATION_RULE, path, Position::default(), message));
+                if !others.iter().any(|other| matches!(other, Match::Unknown)) {
+                    unmatched.entry(directory).or_default().push(path);
                 }
             }
             Match::Rule(index, rule) => compare(path, sops, rule, index, directory, &mut findings),
         }
     }
+    for (directory, paths) in unmatched {
+        findings.extend(of_unmatched(directory, &paths));
+    }
     findings
 }
+
+/// Files that no rule covers: one by one, or, where they are many, once for the configuration.
+fn of_unmatched(directory: &str, paths: &[&str]) -> Vec<Finding> {
+    let config = config_name(directory);
+    let Some(first) = paths.first() else { return Vec::new() };
+    if paths.len() > UNMATCHED {
+        let message =
+            format!("{} SOPS files match no creation rule, {} among them", paths.len(), Printable::new(first));
+        return vec![Finding::new(&rules::NO_CREATION_RULE, config.as_str(), Position::default(), message)];
+    }
+    let message = format!("no creation rule of {config} matches");
+    paths
+        .iter()
+        .map(|path| Finding::new(&rules::NO_CREATION_RULE, path, Position::default(), message.clone()))
+        .collect()
+}
+
+/// Most files without a rule that are reported one by one.
+const UNMATCHED: usize = 10;
 
 fn config_name(directory: &str) -> Printable {
     if directory.is_empty() { Printable::new(FILE_NAME) } else { Printable::new(&format!("{directory}/{FILE_NAME}")) }

@@ -46,6 +46,9 @@ pub struct EncryptedObject {
     pub name: String,
     pub namespace: String,
     pub has_string_data: bool,
+    /// What kustomize is asked to do with it: `merge` or `replace`.
+    pub behavior: Option<String>,
+    pub is_hashed: bool,
 }
 
 /// Whether a text is a SOPS file, or was one.
@@ -65,6 +68,11 @@ pub fn look(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<Sops
     let mut inspection = match inspect::inspect_any(Format::from_path(file), text) {
         Ok(inspection) => inspection,
         Err(error) => {
+            // Source code and documents quote SOPS files; without a suffix of sops' they are none.
+            let is_quoted = Format::from_path(file) == Format::Binary && store::guess(text) != Some(Format::Json);
+            if is_quoted {
+                return None;
+            }
             findings.push(unreadable(file, text, &error));
             return None;
         }
@@ -258,7 +266,21 @@ fn object(file: &str, branch: &Branch, findings: &mut Vec<Finding>) -> Option<En
             findings.push(Finding::new(&rules::TOO_LARGE, file, Position::default(), message));
         }
     }
-    Some(EncryptedObject { kind, name: of_metadata("name"), namespace: of_metadata("namespace"), has_string_data })
+    let annotations = match metadata.and_then(|metadata| get(metadata, "annotations")) {
+        Some(Value::Branch(annotations)) => Some(annotations),
+        _ => None,
+    };
+    let annotation = |name| annotations.and_then(|annotations| clear(get(annotations, name)));
+    let behavior = annotation("kustomize.config.k8s.io/behavior").filter(|behavior| behavior != "create");
+    let is_hashed = annotation("kustomize.config.k8s.io/needs-hash").is_some_and(|answer| answer == "true");
+    Some(EncryptedObject {
+        kind,
+        name: of_metadata("name"),
+        namespace: of_metadata("namespace"),
+        has_string_data,
+        behavior,
+        is_hashed,
+    })
 }
 
 fn token_bytes(value: &Value) -> usize {
