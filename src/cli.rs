@@ -4,6 +4,7 @@
 mod build;
 mod cmp;
 mod color;
+mod check;
 mod completions;
 mod diff;
 mod doctor;
@@ -25,6 +26,7 @@ use crate::error::{Failure, Record};
 pub use self::build::BuildArgs;
 pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
+pub use self::check::{CheckArgs, CheckOutput, CheckSeverity};
 pub use self::completions::CompletionsArgs;
 pub use self::diff::{DiffArgs, DiffForm};
 pub use self::doctor::{DoctorArgs, DoctorOutput};
@@ -83,6 +85,7 @@ struct Arguments {
 pub enum Command {
     Build(BuildArgs),
     Cmp(CmpArgs),
+    Check(CheckArgs),
     Completions(CompletionsArgs),
     Doctor(DoctorArgs),
     Explain(ExplainArgs),

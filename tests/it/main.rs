@@ -12,6 +12,7 @@ mod architecture;
 mod build;
 mod cmp;
 mod decrypt;
+mod check;
 mod differential;
 mod docs;
 mod filter;
