@@ -11,6 +11,7 @@
 mod architecture;
 mod differential;
 mod docs;
+mod explain;
 mod fixtures;
 mod harness;
 mod key_services;
