@@ -44,6 +44,15 @@ pub enum Kind {
     Time,
 }
 
+/// What the walk through a tree puts in the place of a token.
+pub(super) trait Unseal {
+    /// Gives the value for a token at a place (`additional`: the path with `:` after each key), of the token's kind.
+    ///
+    /// # Errors
+    /// See [`CipherError`].
+    fn unseal(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError>;
+}
+
 /// Why a value does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CipherError {
@@ -77,6 +86,12 @@ impl Cipher {
             CipherError::Tampered("does not decrypt: it was changed, moved, or encrypted with another key")
         })?;
         typed(data, kind)
+    }
+}
+
+impl Unseal for Cipher {
+    fn unseal(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError> {
+        self.open(token, additional)
     }
 }
 

@@ -9,12 +9,15 @@
 )]
 
 mod architecture;
+mod cmp;
 mod differential;
 mod docs;
 mod explain;
 mod fixtures;
 mod harness;
+mod install;
 mod key_services;
 mod kustomize;
 mod oracle;
+mod policy;
 mod process;

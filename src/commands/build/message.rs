@@ -1,0 +1,156 @@
+//! What kustomize says when it fails, without what it may not say.
+//!
+//! Some of its errors print whole Secrets (`protocols.md` 1.9). Only the first line is shown, cut where a resource or a
+//! value begins, and everything in it that also stands in a value that this build decrypted is masked. This process knows
+//! all of those, since it gave them out.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::service::Answered;
+use crate::commands::encrypted::{decode, field, text};
+use crate::text::Printable;
+use crate::yaml::{self, Kind, Node};
+
+/// Where a resource or a value begins in kustomize's errors; what stands before is shown.
+const CUTS: [&str; 18] = [
+    "{",
+    "map[",
+    "[]interface",
+    "apiVersion:",
+    "data:",
+    "stringData:",
+    "for value",
+    "node contents",
+    "found multiple objects",
+    "produces ID conflict",
+    "found multiple possible referrals",
+    "nodes unequal",
+    "for the following resource",
+    "is missing in '",
+    "-----BEGIN",
+    "!!binary",
+    "ENC[",
+    "cannot unmarshal !!",
+];
+
+/// Bytes that a message and a secret have to have in common for being masked.
+const GRAM: usize = 6;
+
+/// The shortest secret that is looked for as a whole.
+const SHORTEST: usize = 3;
+
+/// The message, fit to be shown; `None` where nothing is left of it. `paths` are shortened to what stands beside them.
+pub(super) fn scrub(stderr: &[u8], answered: &[Answered], paths: &[(&Path, &str)]) -> Option<Printable> {
+    let all = String::from_utf8_lossy(stderr);
+    let line = all
+        .lines()
+        .find_map(|line| line.strip_prefix("Error: "))
+        .or_else(|| all.lines().rev().find(|line| !line.is_empty() && !line.starts_with("# Warning")))?;
+    let end = CUTS.iter().filter_map(|cut| line.find(cut)).min().unwrap_or(line.len());
+    let mut message = line.get(..end).unwrap_or_default().to_owned();
+    for (path, name) in paths {
+        if let Some(path) = path.to_str() {
+            message = message.replace(path, name);
+        }
+    }
+    let message = mask(&message, answered);
+    let message = message.trim_end_matches([' ', ':', '\'', '"', '[', '(']);
+    (!message.is_empty()).then(|| Printable::reason(message))
+}
+
+fn mask(message: &str, answered: &[Answered]) -> String {
+    let mut mask = Mask::new(message);
+    for Answered { answer, .. } in answered {
+        match yaml::parse(answer.expose()) {
+            Ok(documents) => documents.iter().for_each(|document| mask.object(&document.root)),
+            Err(_) => mask.cover_all(),
+        }
+    }
+    mask.finish(message)
+}
+
+/// Which bytes of a message are masked.
+struct Mask<'m> {
+    message: &'m [u8],
+    grams: HashMap<&'m [u8], Vec<usize>>,
+    is_masked: Vec<bool>,
+}
+
+impl<'m> Mask<'m> {
+    fn new(message: &'m str) -> Self {
+        let message = message.as_bytes();
+        let mut grams = HashMap::<_, Vec<_>>::new();
+        for (at, gram) in message.windows(GRAM).enumerate() {
+            grams.entry(gram).or_default().push(at);
+        }
+        Self { message, grams, is_masked: vec![false; message.len()] }
+    }
+
+    /// Masks what stands in an object; of Secrets, in their data.
+    fn object(&mut self, object: &Node) {
+        let is_secret = field(object, "kind").and_then(text) == Some("Secret");
+        let Kind::Mapping(entries, _) = &object.kind else { return };
+        for (key, value) in entries {
+            match text(key).unwrap_or_default() {
+                "apiVersion" | "kind" | "type" => {}
+                "metadata" if is_secret => {}
+                "data" | "binaryData" => self.node(value, true),
+                _ => self.node(value, false),
+            }
+        }
+    }
+
+    fn node(&mut self, node: &Node, is_base64: bool) {
+        match &node.kind {
+            Kind::Scalar(text, _) => {
+                self.secret(text.as_bytes());
+                if let Some(bytes) = decode(text).filter(|_| is_base64) {
+                    self.secret(&bytes);
+                }
+            }
+            Kind::Sequence(items, _) => items.iter().for_each(|item| self.node(item, is_base64)),
+            Kind::Mapping(entries, _) => entries.iter().for_each(|(_, value)| self.node(value, is_base64)),
+        }
+    }
+
+    fn secret(&mut self, secret: &[u8]) {
+        if secret.len() < GRAM {
+            let found = (secret.len() >= SHORTEST)
+                .then(|| self.message.windows(secret.len()).enumerate().filter(|(_, window)| *window == secret));
+            let places: Vec<usize> = found.into_iter().flatten().map(|(at, _)| at).collect();
+            places.into_iter().for_each(|at| self.cover(at, secret.len()));
+            return;
+        }
+        for gram in secret.windows(GRAM) {
+            // Taken out: once covered, it needs no second look.
+            for at in self.grams.remove(gram).unwrap_or_default() {
+                self.cover(at, GRAM);
+            }
+        }
+    }
+
+    fn cover(&mut self, at: usize, length: usize) {
+        self.is_masked.iter_mut().skip(at).take(length).for_each(|is_masked| *is_masked = true);
+    }
+
+    fn cover_all(&mut self) {
+        self.is_masked.fill(true);
+    }
+
+    fn finish(self, message: &str) -> String {
+        let mut out = String::with_capacity(message.len());
+        let mut is_in_mask = false;
+        for (at, c) in message.char_indices() {
+            let length = c.len_utf8();
+            let is_masked = self.is_masked.iter().skip(at).take(length).any(|is_masked| *is_masked);
+            if !is_masked {
+                out.push(c);
+            } else if !is_in_mask {
+                out.push('…');
+            }
+            is_in_mask = is_masked;
+        }
+        out
+    }
+}
