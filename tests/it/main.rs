@@ -17,6 +17,7 @@ mod differential;
 mod docs;
 mod filter;
 mod doctor;
+mod explain;
 mod fixtures;
 mod harness;
 mod install;
