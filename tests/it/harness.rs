@@ -159,7 +159,6 @@ impl Case {
     }
 
     /// The run prints findings, which stay on stdout when it fails (`check`, `explain`, `diff`, `doctor`).
-    #[expect(dead_code, reason = "for the commands that report")]
     pub fn report(mut self) -> Self {
         self.is_report = true;
         self

@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod diff;
 mod differential;
 mod docs;
 mod fixtures;
@@ -17,3 +18,4 @@ mod key_services;
 mod kustomize;
 mod oracle;
 mod process;
+mod render;
