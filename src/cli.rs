@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
-pub use self::completions::CompletionsArgs;
+pub use self::completions::{CompletionsArgs, ManArgs};
 pub use self::diff::{DiffArgs, DiffForm};
 pub use self::render::RenderArgs;
 
@@ -70,8 +70,7 @@ pub enum Command {
     Build(BuildArgs),
     Completions(CompletionsArgs),
     Diff(DiffArgs),
-    /// Print the manual page (roff)
-    Man,
+    Man(ManArgs),
     Render(RenderArgs),
 }
 

@@ -25,7 +25,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Diff(args) => diff::diff(&args, env, deadline),
-        Command::Man => Ok(completions::man()?),
+        Command::Man(args) => Ok(completions::man(&args)?),
         Command::Render(args) => render::render(&args, env, deadline),
     }
 }

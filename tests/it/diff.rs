@@ -206,14 +206,19 @@ fn nothing_that_the_repository_names_is_run() {
     }
     fs::write(repository.case.root().join(".git/info/attributes"), "* diff=evil filter=evil\n").expect("attributes");
     // A partial clone whose objects are missing would be fetched from here.
-    repository.git(&["config", "remote.origin.url", &format!("ext::{evil}")]);
+    repository.git(&["config", "remote.origin.url", "ssh://example.invalid/x"]);
     repository.git(&["config", "remote.origin.promisor", "true"]);
     repository.git(&["config", "extensions.partialClone", "origin"]);
     let blob = repository.git(&["rev-parse", "HEAD:secrets/db.yaml"]);
     let (folder, rest) = blob.trim().split_at(2);
     fs::remove_file(repository.case.root().join(".git/objects").join(folder).join(rest)).expect("the object");
+    // git as anyone runs it falls for it.
+    _ = repository.git_command(&["cat-file", "-p", blob.trim()]).output();
+    assert!(marker.exists(), "the trap does not work");
     for args in [&["HEAD~1", "HEAD"][..], &["HEAD"], &["HEAD~1...HEAD"], &["main", "--", "secrets"]] {
-        _ = repository.diff(args);
+        _ = fs::remove_file(&marker);
+        let run = repository.diff(args);
+        assert!(run.status == Some(0) || run.status == Some(1), "{args:?}: {}", run.redacted());
         assert!(!marker.exists(), "{args:?} ran a program of the repository");
     }
 }

@@ -13,6 +13,7 @@ mod diff;
 mod differential;
 mod docs;
 mod fixtures;
+mod habits;
 mod harness;
 mod key_services;
 mod kustomize;
