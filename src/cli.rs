@@ -2,9 +2,9 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod build;
+mod check;
 mod cmp;
 mod color;
-mod check;
 mod completions;
 mod diff;
 mod doctor;
@@ -24,10 +24,10 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
+pub use self::check::{CheckArgs, CheckOutput, CheckSeverity};
 pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
-pub use self::check::{CheckArgs, CheckOutput, CheckSeverity};
-pub use self::completions::CompletionsArgs;
+pub use self::completions::{CompletionsArgs, ManArgs};
 pub use self::diff::{DiffArgs, DiffForm};
 pub use self::doctor::{DoctorArgs, DoctorOutput};
 pub use self::explain::{ExplainArgs, ExplainOutput};
@@ -92,8 +92,7 @@ pub enum Command {
     Install(InstallArgs),
     Filter(FilterArgs),
     Diff(DiffArgs),
-    /// Print the manual page (roff)
-    Man,
+    Man(ManArgs),
     Render(RenderArgs),
 }
 

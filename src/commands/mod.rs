@@ -1,9 +1,9 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
 pub mod build;
+pub mod check;
 mod child;
 pub mod cmp;
-pub mod check;
 pub mod completions;
 mod decrypt;
 pub mod diff;
@@ -43,7 +43,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Install(args) => install::install(&args, env),
         Command::Filter(args) => filter::run(&args, env, deadline),
         Command::Diff(args) => diff::diff(&args, env, deadline),
-        Command::Man => Ok(completions::man()?),
+        Command::Man(args) => Ok(completions::man(&args)?),
         Command::Render(args) => render::render(&args, env, deadline),
     }
 }
