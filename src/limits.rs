@@ -248,3 +248,10 @@ pub const PATTERN_BYTES: usize = 4096;
 
 /// Most bytes of that copy, where the file system has no hard links: a temporary directory may be memory.
 pub const SHADOW_BYTES: u64 = 256 << 20;
+
+/// Most findings of one check that are shown; code scanning takes 5,000 of a run.
+pub const FINDINGS: usize = 5000;
+/// Most findings of one rule in one file that are shown.
+pub const FINDINGS_OF_A_RULE: usize = 20;
+/// Most creation rules of one `.sops.yaml` that are looked at.
+pub const CREATION_RULES: usize = 1000;
