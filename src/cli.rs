@@ -5,6 +5,7 @@ mod build;
 mod cmp;
 mod color;
 mod completions;
+mod doctor;
 mod explain;
 mod install;
 mod render;
@@ -24,6 +25,7 @@ pub use self::build::BuildArgs;
 pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::doctor::{DoctorArgs, DoctorOutput};
 pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::install::InstallArgs;
 pub use self::render::RenderArgs;
@@ -80,6 +82,7 @@ pub enum Command {
     Build(BuildArgs),
     Cmp(CmpArgs),
     Completions(CompletionsArgs),
+    Doctor(DoctorArgs),
     Explain(ExplainArgs),
     Install(InstallArgs),
     Filter(FilterArgs),

@@ -5,6 +5,7 @@ mod child;
 pub mod cmp;
 pub mod completions;
 mod decrypt;
+mod doctor;
 mod encrypted;
 mod explain;
 pub mod generate;
@@ -33,6 +34,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
+        Command::Doctor(args) => doctor::doctor(&args, env, deadline),
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
         Command::Filter(args) => filter::run(&args, env, deadline),

@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 /// How to get a version that works.
-pub(super) const INSTALL: &str = "install kustomize 5.8.1: go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1, or \
+pub const INSTALL: &str = "install kustomize 5.8.1: go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1, or \
                                   https://kubectl.docs.kubernetes.io/installation/kustomize";
 
 /// The program that is named, or `kustomize` on PATH. A named one without a slash is looked for there, too.

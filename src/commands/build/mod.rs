@@ -38,7 +38,16 @@ use plan::{Allowed, Plan};
 use private::PrivateDir;
 use service::{Answered, Done, Service};
 
+pub use kustomize::INSTALL;
 pub use relay::relay;
+
+/// What kustomize says its version is; it is given nothing of the environment.
+pub fn version(program: &Path, deadline: Deadline) -> Option<String> {
+    let args = [OsString::from("version")];
+    let start = kustomize::Start { program, args: &args, dir: Path::new("/"), variables: &[] };
+    let ended = kustomize::run(&start, deadline).ok().filter(|ended| ended.status.success())?;
+    Some(String::from_utf8_lossy(ended.stdout.expose()).into_owned())
+}
 
 /// What to build, and what the operator allows on the way.
 pub struct Request {
