@@ -11,11 +11,11 @@ use super::service::Answered;
 use crate::error::{Error, Failure, Record};
 use crate::jail::Root;
 use crate::kustomization::{
-    self, Engine, Fault, FaultKind, Field, Plugin, PluginKind, Visited, Walk, entries, is_remote_file,
-    split_remote_root,
+    self, Engine, Fault, FaultKind, Field, Plugin, PluginKind, Visited, Walk, is_remote_file, split_remote_root,
 };
 use crate::limits;
 use crate::text::Printable;
+use crate::yaml::fields::entries;
 use crate::yaml::{Kind, Node, Position};
 
 /// What the operator allows beyond our own generators.
