@@ -9,12 +9,14 @@
 //!  L4  main   cli   process   error    harden, parse, run, write once, report, exit code
 //!             | Invocation, Environment                            Output | Error
 //!  L3  commands/   one file per sub-command; generate.rs is the plugin path: the only place where the parts meet
+//!             | Generator            | SourcePath -> FileBytes       | Keyring behind Guard
+//!  L2  generator/  host/  kustomization/  jail  walk  recipient/  policy/  keys/   age pgp aws gcp azure vault
 //!             | Generator            | SourcePath -> FileBytes       | Keyring
 //!  L2  generator/  host/  kustomization/  diff/  jail  walk  recipient/   keys/   age pgp aws gcp azure vault
 //!             | Cleartext            | bytes                         | impl sops::KeyService
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
-//!  L0  yaml/   secret   text   path   number   limits   environment   deadline   color
+//!  L0  yaml/   secret   text   path   number   limits   environment   deadline   color   spelling
 //! ```
 //!
 //! Imports only point down, and rooms of L2 do not import each other; `tests/it/architecture.rs` reads the
@@ -68,10 +70,12 @@ pub mod kustomization;
 pub mod limits;
 pub mod number;
 pub mod path;
+pub mod policy;
 pub mod process;
 pub mod recipient;
 pub mod secret;
 pub mod sops;
+pub mod spelling;
 pub mod text;
 pub mod walk;
 pub mod yaml;

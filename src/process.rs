@@ -4,13 +4,18 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{Access, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -44,6 +49,7 @@ impl Output {
 /// reading our memory, panic messages that quote values, world-readable files.
 ///
 /// Best effort: a kernel that refuses does not stop a render.
+#[expect(clippy::disallowed_methods, reason = "after a panic nothing else is to be done, on any thread")]
 pub fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     _ = rustix::process::setrlimit(Resource::Core, none);
@@ -53,6 +59,9 @@ pub fn harden() {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         write_stderr(&format!("unsops: error: internal error{place}\nunsops: hint: please report this place\n"));
+        // At once, whichever thread it was: standard output is untouched until everything has succeeded, and release
+        // builds have no unwinding, which would end in SIGABRT.
+        std::process::exit(Failure::Internal.code().into());
     }));
 }
 
@@ -67,9 +76,35 @@ pub fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).collect()
 }
 
-/// The file of this executable, for links to it. `None` where the system does not tell.
+/// The name by which the program was called (`argv[0]`), whatever its file is named.
+pub fn program_name() -> Option<OsString> {
+    std::env::args_os().next()
+}
+
+/// Cleans up before SIGINT or SIGTERM ends the process, which they still do.
+///
+/// Best effort: where no thread can be had, nothing is cleaned up.
+pub fn clean_up_when_stopped(clean_up: impl FnOnce() + Send + 'static) {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+    _ = thread::Builder::new().spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            clean_up();
+            _ = emulate_default_handler(signal);
+        }
+    });
+}
+
+/// The path of the program's own file. `None` where the system does not tell.
 pub fn executable() -> Option<PathBuf> {
     std::env::current_exe().ok()
+}
+
+/// A path to read the program's own file by: on Linux the link in `/proc`, which leads to the very file that runs even
+/// if another one has its name by now.
+pub fn executable_to_read() -> Option<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    let is_there = cfg!(target_os = "linux") && rustix::fs::access(own, Access::READ_OK).is_ok();
+    if is_there { Some(own.to_owned()) } else { executable() }
 }
 
 /// Whether a person sits at standard input.

@@ -204,9 +204,14 @@ mod tests {
 
     #[test]
     fn size_classes_are_powers_of_two() {
-        for (size, class) in
-            [(0, "empty"), (1, "1-15 bytes"), (15, "1-15 bytes"), (16, "16-31 bytes"), (31, "16-31 bytes"), (32, "32-63 bytes")]
-        {
+        for (size, class) in [
+            (0, "empty"),
+            (1, "1-15 bytes"),
+            (15, "1-15 bytes"),
+            (16, "16-31 bytes"),
+            (31, "16-31 bytes"),
+            (32, "32-63 bytes"),
+        ] {
             assert_eq!(size_class(size), class);
         }
         assert!(size_class(usize::MAX).ends_with(" bytes"));

@@ -176,7 +176,8 @@ impl Snapshot {
                     if wanted.contains(&at) {
                         let name = leaf.name();
                         let place = if name.as_str().is_empty() { "the top" } else { name.as_str() };
-                        let document = if is_stream { format!("document {}: ", leaf.document + 1) } else { String::new() };
+                        let document =
+                            if is_stream { format!("document {}: ", leaf.document + 1) } else { String::new() };
                         let comment = if leaf.is_comment { "comment in " } else { "" };
                         let name = Printable::reason(&format!("{document}{comment}{place}"));
                         found.insert(at, name);

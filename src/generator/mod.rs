@@ -33,7 +33,7 @@ use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::{Cleartext, Redacted};
 use crate::text::Printable;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Kind, Node, Position};
 
 /// Whose rules a manifest follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +148,10 @@ impl Generator {
     }
 
     /// Renders the plaintext of files that were opened, for its errors.
-    fn check_opened<'a>(&'a self, redacted: &'a dyn Fn(&SourcePath) -> &'a Redacted) -> Result<(), Vec<GeneratorError>> {
+    fn check_opened<'a>(
+        &'a self,
+        redacted: &'a dyn Fn(&SourcePath) -> &'a Redacted,
+    ) -> Result<(), Vec<GeneratorError>> {
         if self.sources().into_iter().any(|source| redacted(source).cleartext().is_none()) {
             return Ok(());
         }
@@ -166,6 +169,17 @@ impl Generator {
             Spec::SopsSecretGenerator(generator) => generator.render(open, &origin),
         }
     }
+}
+
+/// Checks a decrypted file that holds Kubernetes objects and takes it apart, as an entry of KSOPS' `files` is; for callers
+/// that have no generator manifest.
+///
+/// # Errors
+/// Everything that is wrong with the content.
+pub fn manifest_file(path: &SourcePath, cleartext: &Cleartext) -> Result<Piece, Vec<GeneratorError>> {
+    let source = Source { path: path.clone(), field: FieldPath::default(), position: Position::default() };
+    let opened = Opened::new(&source, cleartext).map_err(|error| vec![error])?;
+    decrypted_manifest::read(opened, &Sentence::new("").name(&path.printable()))
 }
 
 fn kind_of(api_version: &str, kind: &str) -> Option<GeneratorKind> {

@@ -78,6 +78,11 @@ impl Resource {
         &self.id
     }
 
+    /// Which generator made it, and from what; fit for a message.
+    pub fn origin(&self) -> &str {
+        self.origin.as_str()
+    }
+
     /// Its content.
     pub fn object(&self) -> &Node {
         &self.object

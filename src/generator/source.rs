@@ -7,9 +7,9 @@ use super::fields::Findings;
 use super::validate;
 use crate::path::{PathError, SourcePath};
 use crate::secret::SecretBytes;
-use crate::sops::{Cleartext, Redacted};
 use crate::sops::store::Format;
 use crate::sops::tree::{Item, Tree};
+use crate::sops::{Cleartext, Redacted};
 use crate::text::Printable;
 use crate::yaml::Position;
 

@@ -13,6 +13,7 @@ mod pattern;
 mod place;
 pub mod placeholder;
 pub mod redacted;
+pub mod reordered;
 pub mod rules;
 pub mod shamir;
 pub mod store;
@@ -23,7 +24,7 @@ mod tests;
 pub mod tree;
 
 pub use cleartext::Cleartext;
-pub use data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest};
+pub use data_key::{Attempt, IdentityRule, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest};
 pub use inspect::{Inspection, inspect};
 pub use metadata::{KeyGroup, MasterKey, Metadata};
 pub use place::Step;

@@ -161,9 +161,8 @@ fn hides_its_kind(document: &Branch) -> bool {
 
 /// What stands for an object of which nothing is known.
 fn hidden_object(seed: &Seed) -> Branch {
-    let entry = |key: &str, value| {
-        Item::Entry(Entry { key: key.to_owned(), value, position: Position { line: 1, column: 1 } })
-    };
+    let entry =
+        |key: &str, value| Item::Entry(Entry { key: key.to_owned(), value, position: Position { line: 1, column: 1 } });
     let text = |text: &str| Value::Str(SecretBytes::from(text));
     let metadata = Branch { items: vec![entry("name", text(&seed.text()))] };
     let items = vec![
@@ -266,11 +265,8 @@ fn show_metadata(redacted: &mut Branch, clear: &Branch) {
 }
 
 /// The annotations with which an object asks kustomize for something.
-const SHOWN_ANNOTATIONS: [&str; 3] = [
-    "kustomize.config.k8s.io/needs-hash",
-    "kustomize.config.k8s.io/behavior",
-    "config.kubernetes.io/local-config",
-];
+const SHOWN_ANNOTATIONS: [&str; 3] =
+    ["kustomize.config.k8s.io/needs-hash", "kustomize.config.k8s.io/behavior", "config.kubernetes.io/local-config"];
 
 /// Entries of the same key, in order; comments need not correspond.
 fn each_pair(redacted: &mut Branch, clear: &Branch, visit: &mut dyn FnMut(&str, &mut Value, &Value)) {

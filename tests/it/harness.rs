@@ -61,6 +61,18 @@ pub fn skip(reason: &str) {
     let _ = std::io::stderr().write_all(format!("\nSKIPPED {test}: {reason}\n").as_bytes());
 }
 
+/// Encrypts a file for the test key with the real sops, which is installed where the other counterparts are. Its name
+/// decides the format.
+pub fn encrypted(plain: impl AsRef<[u8]>, name: &str, args: &[&str]) -> Option<Vec<u8>> {
+    let sops = tool("sops")?;
+    let recipient = fs::read_to_string(tests_dir().join("keys/age.txt")).expect("a key");
+    let recipient = recipient.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("a recipient");
+    let made =
+        Case::new().file(name, plain).args(["--encrypt", "--age", recipient]).args(args).arg(name).run_unchecked(&sops);
+    assert_eq!(made.status, Some(0), "{}", made.redacted());
+    Some(made.stdout)
+}
+
 /// What a run starts from.
 pub struct Case {
     world: TempDir,
@@ -144,6 +156,12 @@ impl Case {
     pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
+    }
+
+    /// These arguments and no others.
+    pub fn only_args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.clear();
+        self.args(args)
     }
 
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
@@ -323,7 +341,7 @@ fn canary_traces() -> Vec<String> {
     traces
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -336,7 +354,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("create a directory");
     for entry in fs::read_dir(from).unwrap_or_else(|_| panic!("{} is missing", from.display())) {
         let entry = entry.expect("a directory entry");

@@ -9,14 +9,21 @@
 )]
 
 mod architecture;
+mod build;
+mod cmp;
+mod decrypt;
 mod diff;
 mod differential;
 mod docs;
+mod filter;
+mod doctor;
 mod fixtures;
 mod habits;
 mod harness;
+mod install;
 mod key_services;
 mod kustomize;
 mod oracle;
+mod policy;
 mod process;
 mod render;

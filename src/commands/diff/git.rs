@@ -89,8 +89,9 @@ impl<'a> Git<'a> {
     /// # Errors
     /// There is none, or the working directory is gone.
     pub fn new(env: &'a Environment, deadline: Deadline) -> Result<Self, Record> {
-        let program = on_path(OsStr::new("git"), env)
-            .ok_or_else(|| Record::new(Failure::Usage, "git is not on PATH").hint("install git, or compare two files"))?;
+        let program = on_path(OsStr::new("git"), env).ok_or_else(|| {
+            Record::new(Failure::Usage, "git is not on PATH").hint("install git, or compare two files")
+        })?;
         let dir = env.current_dir().ok_or_else(|| Record::new(Failure::File, "the working directory is gone"))?;
         let own = |name: &str| env.var_os(name).map(|value| (OsString::from(name), value.to_owned()));
         let mut variables: Vec<_> = KEPT.iter().filter_map(|name| own(name)).collect();
@@ -139,9 +140,10 @@ impl<'a> Git<'a> {
     /// # Errors
     /// git fails, or there are too many.
     pub fn changed(&self, before: &ObjectId, after: &ObjectId, paths: &[OsString]) -> Result<Vec<Changed>, Record> {
-        let mut args: Vec<OsString> = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff"]
-            .map(OsString::from)
-            .into();
+        let mut args: Vec<OsString> =
+            ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff"]
+                .map(OsString::from)
+                .into();
         args.extend([before.0.clone().into(), after.0.clone().into(), "--".into()]);
         args.extend(paths.iter().cloned());
         let answer = self.run(&args, b"")?.ok_or_else(strange)?;
@@ -169,7 +171,8 @@ impl<'a> Git<'a> {
             args.extend(paths.iter().cloned());
             args
         };
-        let args = with_paths(vec!["ls-tree".into(), "-r".into(), "-z".into(), "--full-name".into(), tree.0.clone().into()]);
+        let args =
+            with_paths(vec!["ls-tree".into(), "-r".into(), "-z".into(), "--full-name".into(), tree.0.clone().into()]);
         let answer = self.run(&args, b"")?.ok_or_else(strange)?;
         let mut listed = std::collections::BTreeMap::new();
         for line in answer.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
@@ -225,7 +228,8 @@ impl<'a> Git<'a> {
                 contents.push(None);
                 continue;
             };
-            let size = std::str::from_utf8(size).ok().and_then(|size| size.parse::<usize>().ok()).ok_or_else(strange)?;
+            let size =
+                std::str::from_utf8(size).ok().and_then(|size| size.parse::<usize>().ok()).ok_or_else(strange)?;
             let (content, after) = rest.split_at_checked(size).ok_or_else(strange)?;
             rest = after.strip_prefix(b"\n").ok_or_else(strange)?;
             let is_taken = *kind == b"blob" && size <= limits::FILE_BYTES;
@@ -300,7 +304,9 @@ impl<'a> Git<'a> {
 
 /// A regular file's object; links, submodules and absent files have none.
 fn blob(mode: &[u8], id: &[u8]) -> Option<ObjectId> {
-    matches!(mode, b"100644" | b"100755" | b"100664").then(|| object_id(id))?.filter(|id| id.0.bytes().any(|byte| byte != b'0'))
+    matches!(mode, b"100644" | b"100755" | b"100664")
+        .then(|| object_id(id))?
+        .filter(|id| id.0.bytes().any(|byte| byte != b'0'))
 }
 
 fn object_id(text: &[u8]) -> Option<ObjectId> {

@@ -42,12 +42,11 @@ pub fn diff(args: &DiffArgs, env: &Environment, deadline: Deadline) -> Result<Ou
     if args.textconv {
         return textconv(args);
     }
+    let env = &args.keys.apply(env);
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     let keyring = match args.keyless {
         true => None,
-        false => {
-            Some(Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?)
-        }
+        false => Some(Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?),
     };
     let comparer = Comparer { keys: keyring.as_ref(), digests: digest_key()? };
     let run = Run { args, env, deadline, policy, comparer: &comparer };
@@ -102,7 +101,7 @@ impl Run<'_> {
             _ if self.args.quiet => String::new(),
             DiffForm::Json => to_json(diffs),
             DiffForm::Text => {
-                let paint = self.args.color.paint(self.env, process::stdout_is_terminal());
+                let paint = self.args.color.color.paint(self.env, process::stdout_is_terminal());
                 to_text(diffs, &|tone, text| painted(paint, tone, text))
             }
         };
@@ -169,16 +168,15 @@ impl Run<'_> {
         }
         let input = Input::read(Some(path).filter(|path| *path != Path::new("-")), self.env, self.deadline)?;
         let root = Root::discover(self.env).map_err(records::of_file)?;
-        let keyring = Keyring::from_environment(self.env, self.policy)
-            .map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+        let keyring =
+            Keyring::from_environment(self.env, self.policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
         let decryptor = Decryptor::new(&root, &keyring, self.env)?;
         let parts = Parts::of(input, &decryptor, self.env.current_dir())?;
         let mut objects = Vec::new();
         for revealed in parts.open()? {
             match revealed {
-                Revealed::Pieces(pieces) => objects.extend(
-                    pieces.iter().flat_map(|piece| &piece.resources).map(|resource| resource.object().clone()),
-                ),
+                Revealed::Pieces(pieces) => objects
+                    .extend(pieces.iter().flat_map(|piece| &piece.resources).map(|resource| resource.object().clone())),
                 Revealed::Plain(node) => objects.push(node.clone()),
             }
         }

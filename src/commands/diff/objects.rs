@@ -97,8 +97,7 @@ fn best(secret: &Named, others: &[Named]) -> Option<usize> {
     let base = without_hash(&secret.name);
     let is_same = |other: &Named| {
         let other_base = without_hash(&other.name);
-        (base.is_some() || other_base.is_some())
-            && base.unwrap_or(&secret.name) == other_base.unwrap_or(&other.name)
+        (base.is_some() || other_base.is_some()) && base.unwrap_or(&secret.name) == other_base.unwrap_or(&other.name)
     };
     candidates().filter(|(_, other)| is_same(other)).max_by_key(|(_, other)| created(&other.node)).map(|(at, _)| at)
 }

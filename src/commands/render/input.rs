@@ -47,9 +47,7 @@ impl Input {
                     .into());
             }
             None => process::read_stdin(limits::STDIN_BYTES, deadline)?,
-            Some(path) => {
-                jail::read_argument(path, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec()
-            }
+            Some(path) => jail::read_argument(path, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec(),
         };
         Self::from(target, bytes, env)
     }
@@ -153,8 +151,8 @@ fn begins_stanza(chunk: &[u8]) -> bool {
 
 /// Whether there is more than comments and separators.
 fn has_content(chunk: &[u8]) -> Result<bool, Error> {
-    let documents = yaml::parse(chunk)
-        .map_err(|error| Record::new(Failure::Generator, format!("not YAML: {error}")))?;
+    let documents =
+        yaml::parse(chunk).map_err(|error| Record::new(Failure::Generator, format!("not YAML: {error}")))?;
     Ok(documents.iter().any(|document| !matches!(&document.root.kind, Kind::Scalar(text, _) if text.is_empty())))
 }
 

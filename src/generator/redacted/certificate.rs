@@ -42,10 +42,8 @@ impl Pair {
 
     /// The certificate as PEM; valid from 2000 until the end of 9999.
     pub fn certificate(&self) -> String {
-        let name = der(
-            SEQUENCE,
-            &[&der(SET, &[&der(SEQUENCE, &[&COMMON_NAME, &der(UTF8_STRING, &[self.name.as_bytes()])])])],
-        );
+        let name =
+            der(SEQUENCE, &[&der(SET, &[&der(SEQUENCE, &[&COMMON_NAME, &der(UTF8_STRING, &[self.name.as_bytes()])])])]);
         let validity =
             der(SEQUENCE, &[&der(UTC_TIME, &[b"000101000000Z"]), &der(GENERALIZED_TIME, &[b"99991231235959Z"])]);
         let public_key = der(SEQUENCE, &[&ED25519, &bits(self.key.verifying_key().as_bytes())]);
