@@ -2,6 +2,7 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod build;
+mod check;
 mod cmp;
 mod color;
 mod completions;
@@ -23,6 +24,7 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
+pub use self::check::{CheckArgs, CheckOutput, CheckSeverity};
 pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
 pub use self::completions::{CompletionsArgs, ManArgs};
@@ -83,6 +85,7 @@ struct Arguments {
 pub enum Command {
     Build(BuildArgs),
     Cmp(CmpArgs),
+    Check(CheckArgs),
     Completions(CompletionsArgs),
     Doctor(DoctorArgs),
     Explain(ExplainArgs),

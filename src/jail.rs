@@ -19,7 +19,7 @@ mod place;
 mod tests;
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
@@ -155,6 +155,30 @@ impl Root {
             }
             Err(Refused::Rule(reason)) => Err(refuse(reason)),
         }
+    }
+
+    /// Puts new text into a file beneath the root: complete or not at all, with the same permissions. For `--fix` only.
+    ///
+    /// # Errors
+    /// The file is a symbolic link or not regular, or the directory takes no new file.
+    pub fn replace(&self, path: &str, text: &[u8]) -> io::Result<()> {
+        let metadata = self.dir.symlink_metadata(path)?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let new = format!("{path}.unsops-{}", std::process::id());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let written = self.dir.open_with(&new, &options).and_then(|mut file| {
+            file.write_all(text)?;
+            file.set_permissions(metadata.permissions())?;
+            file.sync_all()?;
+            self.dir.rename(&new, &self.dir, path)
+        });
+        if written.is_err() {
+            _ = self.dir.remove_file(&new);
+        }
+        written
     }
 
     /// Says what a path beneath the root leads to, symbolic links followed; the empty path is the root.

@@ -1,6 +1,7 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
 pub mod build;
+pub mod check;
 mod child;
 pub mod cmp;
 pub mod completions;
@@ -35,6 +36,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
         Command::Cmp(args) => cmp::run(&args, env, deadline),
+        Command::Check(args) => check::check(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Doctor(args) => doctor::doctor(&args, env, deadline),
         Command::Explain(args) => explain::explain(&args, env, deadline),

@@ -123,7 +123,8 @@ fn the_list_of_changes_is_bounded() {
 #[test]
 fn digests_of_two_runs_have_nothing_in_common() {
     let node = crate::yaml::parse(b"data: {a: QUJD}\n").ok().and_then(|mut found| found.pop()).expect("YAML").root;
-    let digest = |key: u8| Snapshot::of_secret(&node, false, &DigestKey::new([key; 32])).values.first().map(|v| v.digest);
+    let digest =
+        |key: u8| Snapshot::of_secret(&node, false, &DigestKey::new([key; 32])).values.first().map(|v| v.digest);
     assert_ne!(digest(1), digest(2));
     assert_eq!(digest(1), digest(1));
 }

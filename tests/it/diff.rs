@@ -194,9 +194,23 @@ fn nothing_that_the_repository_names_is_run() {
     fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     let evil = program.display().to_string();
     for setting in [
-        "core.pager", "core.fsmonitor", "core.sshCommand", "diff.external", "diff.evil.command", "diff.evil.textconv",
-        "filter.evil.smudge", "filter.evil.clean", "filter.evil.process", "pager.diff-tree", "pager.cat-file",
-        "core.alternateRefsCommand", "credential.helper", "core.askPass", "core.editor", "alias.cat-file", "alias.rev-parse",
+        "core.pager",
+        "core.fsmonitor",
+        "core.sshCommand",
+        "diff.external",
+        "diff.evil.command",
+        "diff.evil.textconv",
+        "filter.evil.smudge",
+        "filter.evil.clean",
+        "filter.evil.process",
+        "pager.diff-tree",
+        "pager.cat-file",
+        "core.alternateRefsCommand",
+        "credential.helper",
+        "core.askPass",
+        "core.editor",
+        "alias.cat-file",
+        "alias.rev-parse",
     ] {
         repository.git(&["config", setting, &evil]);
     }
@@ -226,7 +240,14 @@ fn nothing_that_the_repository_names_is_run() {
 #[test]
 fn revisions_that_look_like_options_are_refused() {
     let Some(repository) = Repository::new() else { return };
-    for args in [&["--", "--output=x"][..], &["-x", "HEAD"], &["HEAD", "--exec=x"], &["HEAD..--help"], &["..-x"], &["nothing", "HEAD"]] {
+    for args in [
+        &["--", "--output=x"][..],
+        &["-x", "HEAD"],
+        &["HEAD", "--exec=x"],
+        &["HEAD..--help"],
+        &["..-x"],
+        &["nothing", "HEAD"],
+    ] {
         let run = repository.diff(args);
         assert_eq!(run.status, Some(2), "{args:?}: {}", run.redacted());
         assert!(run.stdout.is_empty());
@@ -265,7 +286,9 @@ fn symbolic_links_of_the_working_tree_are_not_followed_out_of_it() {
 #[test]
 fn git_runs_it_as_a_diff_driver_and_as_a_textconv() {
     let Some(repository) = Repository::new() else { return };
-    let Some(()) = repository.sops(&["set", "secrets/db.yaml", "[\"password\"]", "\"CANARY-7f3a Pass\""]) else { return };
+    let Some(()) = repository.sops(&["set", "secrets/db.yaml", "[\"password\"]", "\"CANARY-7f3a Pass\""]) else {
+        return;
+    };
     repository.write(".gitattributes", "secrets/* diff=sops\n");
     let program = unsops().display().to_string();
     repository.git(&["config", "diff.sops.command", &format!("{program} diff")]);
@@ -278,7 +301,8 @@ fn git_runs_it_as_a_diff_driver_and_as_a_textconv() {
     repository.git(&["config", "diff.sops.textconv", &format!("{program} diff --textconv")]);
     let shown = repository.git(&["diff", "-U0"]);
     assert_no_canary("git diff", shown.as_bytes());
-    let changed: Vec<&str> = shown.lines().filter(|line| line.starts_with("+password") || line.starts_with("-password")).collect();
+    let changed: Vec<&str> =
+        shown.lines().filter(|line| line.starts_with("+password") || line.starts_with("-password")).collect();
     assert_eq!(changed.len(), 2, "{shown}");
     assert!(!shown.contains("+user") && !shown.contains("ENC["), "{shown}");
 }
@@ -303,12 +327,16 @@ fn textconv_shows_keys_recipients_and_placeholders_of_every_format() {
         let case = Case::new().fixture(&format!("enc/3.13.3/{name}"), name);
         let run = case.args(["diff", "--textconv", name]).run();
         let text = run.text();
-        assert!(text.contains("encrypted by sops") && text.contains("# age age1") && text.contains("redacted-"), "{name}");
+        assert!(
+            text.contains("encrypted by sops") && text.contains("# age age1") && text.contains("redacted-"),
+            "{name}"
+        );
         assert!(!text.contains("ENC["), "{name}");
     }
     let plain = Case::new().file("p.yaml", "a: 1\n").args(["diff", "--textconv", "p.yaml"]).run();
     assert_eq!(plain.text(), "a: 1\n");
-    let broken = Case::new().file("b.yaml", "sops: [\na: ENC[AES256_GCM,data:\n").args(["diff", "--textconv", "b.yaml"]).run();
+    let broken =
+        Case::new().file("b.yaml", "sops: [\na: ENC[AES256_GCM,data:\n").args(["diff", "--textconv", "b.yaml"]).run();
     assert!(broken.text().starts_with("# sops could not read this file: "));
 }
 
@@ -358,7 +386,10 @@ fn a_generator_is_compared_with_what_is_live() {
     assert!(lines(&diff(same, &["-", "g.yaml"]), 0).is_empty());
     let other = live("app", &[("A", &b), ("C", "x")]);
     let report = lines(&diff(other.clone(), &["-", "g.yaml"]), 1);
-    assert_eq!(report, ["Secret prod/app", "~ A: changed", "- C: str, in clear, 1-15 bytes", "+ B: str, in clear, 1-15 bytes"]);
+    assert_eq!(
+        report,
+        ["Secret prod/app", "~ A: changed", "- C: str, in clear, 1-15 bytes", "+ B: str, in clear, 1-15 bytes"]
+    );
     let json = diff(other, &["g.yaml", "-", "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!(json["files"].as_array().map(Vec::len), Some(1));
@@ -373,20 +404,30 @@ fn redacted_renderings_are_compared_by_their_placeholders() {
         let case = Case::new().fixture(name, "a.env").file("g.yaml", manifest);
         case.args(["render", "--keyless", "g.yaml"]).run().text().to_owned()
     };
-    let case = Case::new()
-        .file("old.yaml", rendered("enc/3.13.3/app.env"))
-        .file("new.yaml", rendered("enc/3.12.2/app.env"));
+    let case =
+        Case::new().file("old.yaml", rendered("enc/3.13.3/app.env")).file("new.yaml", rendered("enc/3.12.2/app.env"));
     let report = lines(&case.args(["diff", "old.yaml", "new.yaml"]).report().run(), 1);
     assert_eq!(report, ["Secret s", "~ a.env: re-encrypted; cannot tell if the value changed"]);
 }
 
 #[test]
 fn wrong_calls_are_usage() {
-    for args in [&["diff"][..], &["diff", "-", "-"], &["diff", "a", "b", "c"], &["diff", "--textconv"], &["diff", "--output", "x"]] {
+    for args in [
+        &["diff"][..],
+        &["diff", "-", "-"],
+        &["diff", "a", "b", "c"],
+        &["diff", "--textconv"],
+        &["diff", "--output", "x"],
+    ] {
         let run = Case::new().args(args).report().run();
         assert_eq!(run.status, Some(2), "{args:?}: {}", run.redacted());
     }
-    let gone = Case::new().file("a.yaml", "a: 1\n").args(["diff", "a.yaml", "gone.yaml"]).env("PATH", "/usr/bin").report().run();
+    let gone = Case::new()
+        .file("a.yaml", "a: 1\n")
+        .args(["diff", "a.yaml", "gone.yaml"])
+        .env("PATH", "/usr/bin")
+        .report()
+        .run();
     assert_eq!(gone.status, Some(2), "{}", gone.redacted());
 }
 

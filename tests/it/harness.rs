@@ -27,7 +27,7 @@ pub fn unsops() -> PathBuf {
 }
 
 /// A real counterpart, or `None` after saying loudly that the test is skipped. It is looked for in `UNSOPS_TEST_TOOLS`
-/// or, if that is not set, where `tests/run` installs it; programs of Debian (gpg) also on `PATH`.
+/// or, if that is not set, where `tests/run` installs it; programs of Debian (gpg, chromium) also on `PATH`.
 ///
 /// # Panics
 /// Where it is missing and `CI=true`.
@@ -35,7 +35,7 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     let installed = std::env::var_os("UNSOPS_TEST_TOOLS").map_or_else(|| tests_dir().join(".tools"), PathBuf::from);
     let on_path = || std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|p| p.is_file());
     let found = Some(installed.join(name)).filter(|path| path.is_file());
-    let found = if name == "gpg" { found.or_else(on_path) } else { found };
+    let found = if matches!(name, "chromium" | "gpg") { found.or_else(on_path) } else { found };
     if found.is_none() {
         skip(&format!("{name} is not installed; tests/run installs it"));
     }

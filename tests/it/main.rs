@@ -10,13 +10,15 @@
 
 mod architecture;
 mod build;
+mod check;
 mod cmp;
 mod decrypt;
 mod diff;
 mod differential;
 mod docs;
-mod filter;
 mod doctor;
+mod explain;
+mod filter;
 mod fixtures;
 mod habits;
 mod harness;

@@ -60,7 +60,8 @@ fn encrypt(case: &Case, file: &str, plain: &str, args: &[&str]) -> Option<()> {
     let path = case.root().join(file);
     fs::write(&path, plain).expect("write");
     let recipient = recipient();
-    let run = case.run_with(&sops, ["-e", "-i", "--age", &recipient].into_iter().chain(args.iter().copied()).chain([file]));
+    let run =
+        case.run_with(&sops, ["-e", "-i", "--age", &recipient].into_iter().chain(args.iter().copied()).chain([file]));
     assert_eq!(run.status, Some(0), "{}", run.redacted());
     Some(())
 }
@@ -85,7 +86,9 @@ fn fixtures() -> Vec<String> {
         for file in fs::read_dir(version.expect("an entry").path()).expect("a directory") {
             let path = file.expect("an entry").path();
             if path.extension().is_none_or(|extension| extension != "twin") {
-                found.push(path.strip_prefix(tests_dir().join("fixtures")).expect("below").to_string_lossy().into_owned());
+                found.push(
+                    path.strip_prefix(tests_dir().join("fixtures")).expect("below").to_string_lossy().into_owned(),
+                );
             }
         }
     }
@@ -124,7 +127,11 @@ fn every_file_of_every_sops_is_redacted_without_a_key_and_the_same_with_one() {
         let verified = case(&["--verify"]);
         let values_of = |text: &str| values(&parse(text)[0]);
         // An old release's plain numbers may be printed in another form once the MAC says what they were.
-        if !name.contains("numbers") && !name.contains("retyped") && !name.contains("dates") && !name.contains("scalars") {
+        if !name.contains("numbers")
+            && !name.contains("retyped")
+            && !name.contains("dates")
+            && !name.contains("scalars")
+        {
             assert_eq!(values_of(&text), values_of(verified.text()), "{fixture}");
         }
         seen += 1;
@@ -233,11 +240,7 @@ fn the_api_servers_validation_takes_the_manifests_and_refuses_the_mark() {
     ) + "files: [m.yaml]\n";
     let case = case.file("g.yaml", manifest);
     for (args, want) in [(vec!["--for-validators"], 0), (vec![], 1)] {
-        let run = Case::new()
-            .tree_of(&case)
-            .args(["render", "--keyless", "g.yaml"])
-            .args(args)
-            .run();
+        let run = Case::new().tree_of(&case).args(["render", "--keyless", "g.yaml"]).args(args).run();
         assert_eq!(objects(&run).len(), 5);
         let out = Case::new().file("out.yaml", run.text());
         let judged = out.run_with(&validate, ["--version", "1.30", "out.yaml"]);
@@ -261,7 +264,8 @@ fn every_golden_kustomization_keeps_its_objects_keys_and_references() {
         let name = dir.file_name().expect("a name").to_string_lossy().into_owned();
         let want = parse(&fs::read_to_string(dir.join("want.yaml")).expect("want.yaml"));
         for args in [["--keyless", "-q"], ["--verify", "-q"]] {
-            let case = Case::new().key("age.txt").tree(&format!("golden/{name}"), "app").args(["render", "app"]).args(args);
+            let case =
+                Case::new().key("age.txt").tree(&format!("golden/{name}"), "app").args(["render", "app"]).args(args);
             let run = case.arg("--kustomize").arg(&kustomize).run();
             let got = parse(run.text());
             assert_no_canary(&name, run.text().as_bytes());
@@ -270,7 +274,10 @@ fn every_golden_kustomization_keeps_its_objects_keys_and_references() {
             let seen: Vec<Value> = got.iter().filter(|object| object["kind"] != "EncryptedObject").cloned().collect();
             assert!(outline(&seen).is_subset(&outline(&want)), "{name} {args:?}: {:?}", outline(&got));
             assert!(seen.len() == got.len() || args[0] == "--keyless", "{name}");
-            assert!(got.iter().all(|object| object["metadata"]["annotations"]["unsops.dev/redacted"].is_string()), "{name}");
+            assert!(
+                got.iter().all(|object| object["metadata"]["annotations"]["unsops.dev/redacted"].is_string()),
+                "{name}"
+            );
         }
         seen += 1;
     }
@@ -286,7 +293,8 @@ fn outline(objects: &[Value]) -> BTreeSet<String> {
             _ => BTreeSet::new(),
         };
         let name = object["metadata"]["name"].as_str().expect("a name");
-        let hash = name.rsplit_once('-').filter(|(_, hash)| hash.len() == 10 && hash.chars().any(|c| c.is_ascii_digit()));
+        let hash =
+            name.rsplit_once('-').filter(|(_, hash)| hash.len() == 10 && hash.chars().any(|c| c.is_ascii_digit()));
         let name = hash.map_or(name, |(base, _)| base);
         format!("{} {name} {} {keys:?}", object["kind"], object["type"])
     };
@@ -337,7 +345,8 @@ fn plain_secrets_lose_their_values_too() {
 #[test]
 fn a_stream_of_encrypted_documents_is_redacted_one_by_one() {
     let case = Case::new();
-    let secret = |name: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{a: {CANARY}}}\n");
+    let secret =
+        |name: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{a: {CANARY}}}\n");
     let Some(()) = encrypt(&case, "a.yaml", &secret("a"), &["--encrypted-regex", "^stringData$"]) else { return };
     encrypt(&case, "b.yaml", &secret("b"), &["--encrypted-regex", "^stringData$"]);
     let read = |name: &str| fs::read_to_string(case.root().join(name)).expect("the file");
@@ -372,7 +381,11 @@ fn a_file_that_no_key_opens_is_noted_or_refused() {
     };
     let run = quickstart(&[]);
     assert_eq!(run.status, Some(0));
-    assert!(String::from_utf8_lossy(&run.stderr).starts_with("unsops: note: no key opened 1 file"), "{}", run.redacted());
+    assert!(
+        String::from_utf8_lossy(&run.stderr).starts_with("unsops: note: no key opened 1 file"),
+        "{}",
+        run.redacted()
+    );
     quickstart(&["--quiet"]).answer();
     quickstart(&["--keyless"]).answer();
     assert!(quickstart(&["--verify"]).failure(6).contains("none of this file's keys"));

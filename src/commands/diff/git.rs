@@ -274,7 +274,8 @@ impl<'a> Git<'a> {
                 // 128: no repository, a broken one, or one of another owner.
                 Ok(status) if status.code() == Some(128) && !self.is_repository(args) => Err(not_a_repository()),
                 Ok(status) if status.code() == Some(129) => {
-                    Err(Record::new(Failure::Usage, "git does not know a flag that is needed").hint("git 2.30 and later do"))
+                    Err(Record::new(Failure::Usage, "git does not know a flag that is needed")
+                        .hint("git 2.30 and later do"))
                 }
                 _ => Ok(None),
             },
