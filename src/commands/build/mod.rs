@@ -44,8 +44,15 @@ pub use relay::relay;
 /// What kustomize says its version is; it is given nothing of the environment.
 pub fn version(program: &Path, deadline: Deadline) -> Option<String> {
     let args = [OsString::from("version")];
-    let start = kustomize::Start { program, args: &args, dir: Path::new("/"), variables: &[] };
-    let ended = kustomize::run(&start, deadline).ok().filter(|ended| ended.status.success())?;
+    let start = Start {
+        name: "kustomize",
+        install: kustomize::INSTALL,
+        program,
+        args: &args,
+        dir: Path::new("/"),
+        variables: &[],
+    };
+    let ended = child::run(&start, deadline).ok().filter(|ended| ended.status.success())?;
     Some(String::from_utf8_lossy(ended.stdout.expose()).into_owned())
 }
 
