@@ -15,6 +15,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
+use crate::interruption;
 use crate::secret::SecretBytes;
 
 /// The complete answer. Consumed by [`emit`], so that it is written once.
@@ -53,6 +54,7 @@ pub fn harden() {
     panic::set_hook(Box::new(|info| {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        interruption::clean_up();
         write_stderr(&format!("unsops: error: internal error{place}\nunsops: hint: please report this place\n"));
         // At once, whichever thread it was: standard output is untouched until everything has succeeded, and release
         // builds have no unwinding, which would end in SIGABRT.

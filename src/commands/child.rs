@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::deadline::Deadline;
 use crate::error::{Failure, Record};
+use crate::interruption::{self, Guard};
 use crate::limits;
 use crate::secret::{Secret, SecretBytes};
 
@@ -42,16 +43,18 @@ pub struct Start<'a> {
 /// # Errors
 /// It cannot be started, prints too much, or is not done by the deadline; then it was stopped with what it started.
 pub fn run(start: &Start<'_>, deadline: Deadline) -> Result<Ended, Record> {
-    let mut running = Running { name: start.name, child: spawn(start)? };
+    let (child, guard) = spawn(start)?;
+    let mut running = Running { name: start.name, child, _guard: guard };
     let (stdout, stderr) = running.read(deadline)?;
     let status = running.wait(deadline)?;
     Ok(Ended { status, stdout, stderr })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts kustomize and helm")]
-fn spawn(start: &Start<'_>) -> Result<Child, Record> {
+fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
     let refuse = |what: &str| Record::new(Failure::Usage, format!("{} {what}", start.name)).hint(start.install);
-    Command::new(start.program)
+    let mut command = Command::new(start.program);
+    command
         .args(start.args)
         .current_dir(start.dir)
         .env_clear()
@@ -60,18 +63,18 @@ fn spawn(start: &Start<'_>) -> Result<Child, Record> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // It can then be stopped with everything that it started.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => refuse("or its interpreter does not exist"),
-            ErrorKind::PermissionDenied => refuse("is not executable by this user"),
-            _ => refuse("cannot be started"),
-        })
+        .process_group(0);
+    interruption::start(|| command.spawn()).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refuse("or its interpreter does not exist"),
+        ErrorKind::PermissionDenied => refuse("is not executable by this user"),
+        _ => refuse("cannot be started"),
+    })
 }
 
 struct Running {
     name: &'static str,
     child: Child,
+    _guard: Guard,
 }
 
 impl Running {

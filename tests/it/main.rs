@@ -12,6 +12,7 @@ mod architecture;
 mod cmp;
 mod differential;
 mod docs;
+mod endurance;
 mod fixtures;
 mod harness;
 mod install;
