@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::KeyArgs;
 use crate::color::ColorChoice;
 
 /// Say what changed between two states of encrypted files or Secrets, never a value
@@ -46,6 +47,9 @@ pub struct DiffArgs {
     /// kustomize's program, for a side that is a directory; without it, `kustomize` on PATH
     #[arg(long, value_name = "PATH")]
     pub kustomize: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Form of a report.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::KeyArgs;
+
 /// Print the final manifests with every value of a Secret redacted
 ///
 /// Without keys, each encrypted value becomes a placeholder made from its ciphertext: the same until the value is
@@ -37,4 +39,7 @@ pub struct RenderArgs {
     /// Say nothing on standard error when it works
     #[arg(long, short)]
     pub quiet: bool,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
