@@ -290,7 +290,7 @@ fn identities(report: &Report, paint: Paint, out: &mut String) {
                     true => "no key, or one behind a passphrase".to_owned(),
                     false => source.keys.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", "),
                 };
-                let finding = source.reason.as_deref().map(|why| paint.red(&format!(" ({why})")));
+                let finding = source.reason.as_deref().map(|why| paint.red(format!(" ({why})")));
                 keys + &finding.unwrap_or_default()
             }
             "on-demand" => continue,
