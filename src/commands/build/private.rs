@@ -97,17 +97,7 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
-/// Removes a private directory with everything in it.
-pub(super) fn remove(path: &Path) {
-    // A process that is being stopped may still add to it.
-    for _ in 0..3 {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {}
-            _ => return,
-        }
+        // kustomize has ended, so nothing is added to it any more.
+        _ = fs::remove_dir_all(&self.path);
     }
 }
