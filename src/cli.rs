@@ -2,11 +2,16 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod build;
+mod cmp;
 mod color;
 mod completions;
+mod diff;
 mod doctor;
 mod explain;
+mod filter;
 mod install;
+mod key_args;
+mod policy;
 mod render;
 
 use std::ffi::{OsStr, OsString};
@@ -19,11 +24,16 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
+pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
 pub use self::completions::CompletionsArgs;
+pub use self::diff::{DiffArgs, DiffForm};
 pub use self::doctor::{DoctorArgs, DoctorOutput};
 pub use self::explain::{ExplainArgs, ExplainOutput};
+pub use self::filter::FilterArgs;
 pub use self::install::InstallArgs;
+pub use self::key_args::KeyArgs;
+pub use self::policy::PolicyArgs;
 pub use self::render::RenderArgs;
 
 /// How the process was called.
@@ -74,10 +84,13 @@ struct Arguments {
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Build(BuildArgs),
+    Cmp(CmpArgs),
     Completions(CompletionsArgs),
     Doctor(DoctorArgs),
     Explain(ExplainArgs),
     Install(InstallArgs),
+    Filter(FilterArgs),
+    Diff(DiffArgs),
     /// Print the manual page (roff)
     Man,
     Render(RenderArgs),
@@ -92,7 +105,7 @@ pub fn definition() -> clap::Command {
 pub const BUILD_SOCKET: &str = "UNSOPS_BUILD_SOCKET";
 
 const AFTER_HELP: &str = "\
-Keys: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
+Keys: UNSOPS_KEYS=DIR, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
 Files are read beneath the enclosing Git work tree; UNSOPS_ROOT=DIR sets another root.
 
 Exit codes: 0 complete output, 1 internal, 2 usage, 3 generator manifest, 4 file, 5 not SOPS or malformed,

@@ -70,6 +70,9 @@ pub const KEY_PROGRAM_END: Duration = Duration::from_secs(1);
 /// Most starts of each kind of key program in one run; a file may list many recipients, and each means one start.
 pub const KEY_PROGRAM_RUNS: usize = 64;
 
+/// Most runs of gpg that open nothing in one run: each takes 60 ms, and a file may hold [`MASTER_KEYS`] of them.
+pub const GPG_FAILURES: usize = 16;
+
 /// Largest SSH private key file, in bytes; RSA with 16,384 bits needs 13 KiB.
 pub const SSH_KEY_BYTES: usize = 64 << 10;
 
@@ -117,6 +120,10 @@ pub const NETWORK_ANSWER_BYTES: usize = 1 << 20;
 /// Largest wrapped key for a key service, in bytes. AWS allows 6 KiB, GCP 64 KiB.
 pub const NETWORK_KEY_BYTES: usize = 128 << 10;
 
+/// Longest time that the metadata server of a virtual machine has. It is link-local and answers within milliseconds where
+/// there is one.
+pub const METADATA_SERVER: Duration = Duration::from_secs(2);
+
 /// Largest regular expression of a metadata rule, in bytes.
 pub const REGEX_BYTES: usize = 4096;
 
@@ -141,8 +148,42 @@ pub const SECRET_BYTES: usize = 1 << 20;
 /// Deadline of a run under Argo CD, which gives up after 60 s by default.
 pub const DEADLINE_ARGOCD: Duration = Duration::from_secs(45);
 
+/// Longest deadline that `UNSOPS_DEADLINE` may set.
+pub const DEADLINE_LONGEST: Duration = Duration::from_secs(3600);
+
+/// Longest text on standard error under Argo CD, in bytes: it becomes a condition of the Application, which is kept in
+/// etcd and shown in a user interface.
+pub const CMP_REPORT_BYTES: usize = 2048;
+
+/// Most names in one directory of an Argo CD Application that are read.
+pub const APP_ENTRIES: usize = 20_000;
+
+/// Deepest directory of an Argo CD Application that is looked into, counted from its own.
+pub const APP_DEPTH: usize = 32;
+
+/// Most files that `cmp discover` looks at: it runs twice for every refresh of an Application.
+pub const DISCOVER_FILES: usize = 2000;
+
+/// Largest file that `cmp discover` looks into, in bytes.
+pub const DISCOVER_FILE_BYTES: usize = 1 << 20;
+
+/// Most bytes that `cmp discover` reads.
+pub const DISCOVER_BYTES: usize = 16 << 20;
+
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Most changed values of one file that `diff` lists: more than anyone reads, few enough to name each by its path.
+pub const DIFF_CHANGES: usize = 1000;
+
+/// Largest answer of one run of git, in bytes: contents of a few files, or names of all.
+pub const GIT_BYTES: usize = 256 << 20;
+
+/// Files that git is asked for in one run.
+pub const GIT_FILES: usize = 16;
+
+/// Most files of one comparison.
+pub const DIFF_FILES: usize = 100_000;
 
 /// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
 pub const ERRORS: usize = 50;

@@ -29,6 +29,11 @@ impl Output {
         Self { bytes, has_findings: false }
     }
 
+    /// Gives the bytes up, for a command that goes on with them.
+    pub fn into_bytes(self) -> SecretBytes {
+        self.bytes
+    }
+
     /// Takes a finished report with findings or differences (`check`, `diff`): exit code 1, though it is complete.
     pub fn findings(bytes: SecretBytes) -> Self {
         Self { bytes, has_findings: true }

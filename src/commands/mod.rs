@@ -1,12 +1,17 @@
 //! One file per sub-command; [`generate`] is the plugin path, where the parts meet.
 
 pub mod build;
+mod child;
+pub mod cmp;
 pub mod completions;
 mod decrypt;
+pub mod diff;
 mod doctor;
 mod encrypted;
 mod explain;
+pub mod filter;
 pub mod generate;
+mod in_place;
 mod install;
 mod plugin_home;
 pub mod policy;
@@ -28,10 +33,13 @@ use crate::process::Output;
 pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Build(args) => build::run(&args, env, deadline),
+        Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Doctor(args) => doctor::doctor(&args, env, deadline),
         Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
+        Command::Filter(args) => filter::run(&args, env, deadline),
+        Command::Diff(args) => diff::diff(&args, env, deadline),
         Command::Man => Ok(completions::man()?),
         Command::Render(args) => render::render(&args, env, deadline),
     }

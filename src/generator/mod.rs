@@ -21,7 +21,7 @@ mod validate;
 pub use error::{Fault, FieldPath, GeneratorError, Sentence};
 pub use fields::Remark;
 pub use metadata::Behavior;
-pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join};
+pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join, text_of};
 pub use redacted::{Assurance, RedactedPiece, finish, is_redacted};
 
 use fields::Findings;
@@ -33,7 +33,7 @@ use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::{Cleartext, Redacted};
 use crate::text::Printable;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Kind, Node, Position};
 
 /// Whose rules a manifest follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +169,17 @@ impl Generator {
             Spec::SopsSecretGenerator(generator) => generator.render(open, &origin),
         }
     }
+}
+
+/// Checks a decrypted file that holds Kubernetes objects and takes it apart, as an entry of KSOPS' `files` is; for callers
+/// that have no generator manifest.
+///
+/// # Errors
+/// Everything that is wrong with the content.
+pub fn manifest_file(path: &SourcePath, cleartext: &Cleartext) -> Result<Piece, Vec<GeneratorError>> {
+    let source = Source { path: path.clone(), field: FieldPath::default(), position: Position::default() };
+    let opened = Opened::new(&source, cleartext).map_err(|error| vec![error])?;
+    decrypted_manifest::read(opened, &Sentence::new("").name(&path.printable()))
 }
 
 fn kind_of(api_version: &str, kind: &str) -> Option<GeneratorKind> {

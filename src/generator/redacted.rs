@@ -10,7 +10,7 @@ mod secrets;
 
 use super::dotenv;
 use super::error::GeneratorError;
-use super::piece::{HostAnnotations, Piece, check_unique};
+use super::piece::{Piece, check_unique};
 use crate::secret::SecretBytes;
 use crate::sops::Redacted;
 use crate::sops::store::Format;
@@ -40,18 +40,18 @@ pub enum Assurance {
 pub struct RedactedPiece(Piece);
 
 impl RedactedPiece {
-    pub(super) fn of(piece: Piece) -> Self {
+    pub(super) fn of(mut piece: Piece) -> Self {
+        for resource in &mut piece.resources {
+            if secrets::is_secret(&resource.object) {
+                secrets::encode(&mut resource.object);
+            }
+        }
         Self(piece)
     }
 
     /// The objects.
     pub fn into_objects(self) -> impl Iterator<Item = Node> {
         self.0.resources.into_iter().map(|resource| resource.object)
-    }
-
-    /// One document per object for a host that goes on with them (kustomize), not yet finished.
-    pub fn texts(&self, annotations: HostAnnotations) -> Vec<String> {
-        self.0.resources.iter().map(|resource| resource.text(annotations).into_exposed()).collect()
     }
 
     /// As [`check_unique`].

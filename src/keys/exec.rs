@@ -1,4 +1,4 @@
-//! Key programs: `SOPS_AGE_KEY_CMD` and its like, and age plugins. The only place that starts them.
+//! Key programs: `SOPS_AGE_KEY_CMD` and its like, age plugins, gpg, `az`. The only place that starts them.
 //!
 //! A program gets the environment that we were given, no standard input of ours, no standard error, and a pipe of its
 //! own as standard output. It is stopped at its deadline together with whatever it started.
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
@@ -52,7 +52,7 @@ impl ProgramError {
             Self::Failed(None) => "was ended by a signal".to_owned(),
             Self::TimedOut => "did not finish in time".to_owned(),
             Self::TooMuchOutput => "wrote more than 16 MiB".to_owned(),
-            Self::TooManyRuns => format!("was run {} times and is not run again", limits::KEY_PROGRAM_RUNS),
+            Self::TooManyRuns => "was run too often and is not run again".to_owned(),
             Self::Hung => "ended before it had answered".to_owned(),
         }
     }
@@ -99,6 +99,45 @@ pub(super) fn output_of(
     let program = find(name, environment).ok_or(ProgramError::NotFound)?;
     let start = Start { program: &program, arguments, variable: Some(variable), directory: None, with_stdin: false };
     Program::start(&start, environment, policy)?.output()
+}
+
+/// Runs a command line as the AWS tools do, through a shell; where there is none, split into words. Its output is the
+/// answer.
+///
+/// Source: aws-sdk-go-v2, `credentials/processcreds/provider.go`.
+#[cfg(feature = "aws")]
+pub(super) async fn shell_output_of(
+    command: &str,
+    environment: &Environment,
+    policy: &KeyPolicy,
+) -> Result<SecretBytes, ProgramError> {
+    if !policy.allow_exec {
+        return Err(ProgramError::Forbidden);
+    }
+    let (program, arguments) = match find("sh", environment) {
+        Some(shell) => (shell, vec!["-c".to_owned(), command.to_owned()]),
+        None => {
+            let mut words = split(command).ok_or(ProgramError::Unbalanced)?.into_iter();
+            let name = words.next().ok_or(ProgramError::Empty)?;
+            (find(&name, environment).ok_or(ProgramError::NotFound)?, words.collect())
+        }
+    };
+    let start = Start { program: &program, arguments: &arguments, variable: None, directory: None, with_stdin: false };
+    Program::start(&start, environment, policy)?.output_async().await
+}
+
+/// Runs a command line split into words, for a task.
+#[cfg(feature = "gcp")]
+pub(super) async fn words_output_of(
+    command: &str,
+    environment: &Environment,
+    policy: &KeyPolicy,
+) -> Result<SecretBytes, ProgramError> {
+    let words = split(command).ok_or(ProgramError::Unbalanced)?;
+    let (name, arguments) = words.split_first().ok_or(ProgramError::Empty)?;
+    let program = find(name, environment).ok_or(ProgramError::NotFound)?;
+    let start = Start { program: &program, arguments, variable: None, directory: None, with_stdin: false };
+    Program::start(&start, environment, policy)?.output_async().await
 }
 
 impl Program {
@@ -155,6 +194,51 @@ impl Program {
         Ok(Secret::new(output))
     }
 
+    /// Gives the program its whole input, then reads its output to the end. The input must be small enough for a program
+    /// that writes before it has read all of it.
+    pub(super) fn answer_to(mut self, input: &[u8]) -> Result<SecretBytes, ProgramError> {
+        match self.write(input) {
+            // A program that stops reading says why with its exit status.
+            Ok(()) | Err(ProgramError::Hung) => {}
+            Err(error) => return Err(error),
+        }
+        drop(self.child.stdin.take());
+        self.output()
+    }
+
+    /// As [`Self::output`], for a task: other questions go on meanwhile. The program is stopped when the task is dropped.
+    #[cfg(feature = "net")]
+    pub(super) async fn output_async(mut self) -> Result<SecretBytes, ProgramError> {
+        use tokio::time::{sleep, timeout_at};
+
+        let deadline = self.deadline.into();
+        let stdout = self.child.stdout.take().map(std::os::fd::OwnedFd::from).ok_or(ProgramError::NotStarted)?;
+        let stdout = tokio::net::unix::pipe::Receiver::from_owned_fd(stdout).map_err(|_| ProgramError::NotStarted)?;
+        let talk = async {
+            let mut output = Vec::new();
+            let mut chunk = [0; 4096];
+            loop {
+                stdout.readable().await.map_err(|_| ProgramError::Hung)?;
+                match stdout.try_read(&mut chunk) {
+                    Ok(0) => break,
+                    Ok(count) => output.extend(chunk.iter().take(count)),
+                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                    Err(_) => return Err(ProgramError::Hung),
+                }
+                if output.len() > limits::KEY_FILE_BYTES {
+                    return Err(ProgramError::TooMuchOutput);
+                }
+            }
+            loop {
+                match self.ended()? {
+                    Some(()) => return Ok(Secret::new(output)),
+                    None => sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        timeout_at(deadline, talk).await.unwrap_or(Err(ProgramError::TimedOut))
+    }
+
     /// Reads what the program has written; 0 at its end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ProgramError> {
         let Some(stdout) = &mut self.child.stdout else { return Ok(0) };
@@ -193,13 +277,21 @@ impl Program {
     /// Waits for the program to end with status 0.
     fn wait(&mut self) -> Result<(), ProgramError> {
         loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => return Err(ProgramError::Failed(status.code())),
-                Ok(None) if Instant::now() < self.deadline => pause(),
-                Ok(None) => return Err(ProgramError::TimedOut),
-                Err(_) => return Err(ProgramError::Hung),
+            match self.ended()? {
+                Some(()) => return Ok(()),
+                None if Instant::now() < self.deadline => pause(),
+                None => return Err(ProgramError::TimedOut),
             }
+        }
+    }
+
+    /// Whether the program has ended, with status 0.
+    fn ended(&mut self) -> Result<Option<()>, ProgramError> {
+        match self.child.try_wait() {
+            Ok(Some(status)) if status.success() => Ok(Some(())),
+            Ok(Some(status)) => Err(ProgramError::Failed(status.code())),
+            Ok(None) => Ok(None),
+            Err(_) => Err(ProgramError::Hung),
         }
     }
 }
@@ -289,8 +381,6 @@ fn split(command: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn environment() -> Environment {

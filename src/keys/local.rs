@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,10 @@ pub(super) enum KeyFileError {
     Missing,
     NoPermission,
     Directory,
+    NotADirectory,
     NotAFile,
     TooLarge,
+    TooMany,
     TimedOut,
     Unreadable,
 }
@@ -32,8 +34,10 @@ impl KeyFileError {
             Self::Missing => "does not exist",
             Self::NoPermission => "may not be read (permission denied)",
             Self::Directory => "is a directory",
+            Self::NotADirectory => "is not a directory",
             Self::NotAFile => "is neither a regular file nor a pipe",
             Self::TooLarge => "is larger than 16 MiB",
+            Self::TooMany => "is one too many, the files before it hold 16 MiB",
             Self::TimedOut => "is a pipe that nobody wrote to in time",
             Self::Unreadable => "cannot be read",
         }
@@ -49,6 +53,19 @@ impl From<std::io::Error> for KeyFileError {
             _ => Self::Unreadable,
         }
     }
+}
+
+/// Why a directory of keys could not be listed.
+pub(super) fn of_directory(error: std::io::Error) -> KeyFileError {
+    match error.kind() {
+        ErrorKind::NotADirectory => KeyFileError::NotADirectory,
+        _ => error.into(),
+    }
+}
+
+/// Whether accounts other than the owner's and the group's may read a file.
+pub(super) fn is_readable_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 /// Reads a key file of at most [`limits::KEY_FILE_BYTES`]. Follows symlinks (mounted Kubernetes Secrets are symlinks).

@@ -8,6 +8,7 @@
 //!   one provider per kind of key: `open(&MasterKey) -> Result<KeyShare, RefusedReason>`
 //!        |
 //!      age/             local.rs: key files    exec.rs: key programs    terminal.rs: passphrases
+//!                       directory.rs: a directory of keys for every provider
 //! ```
 //!
 //! To add a provider: a file with a struct and its `open`, a field of [`Keyring`], a line in [`Keyring::ask`], a cargo
@@ -20,6 +21,7 @@ mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure_kv;
 mod claim;
+mod directory;
 mod exec;
 #[cfg(feature = "gcp")]
 mod gcp_kms;
@@ -38,6 +40,7 @@ mod pgp;
 mod terminal;
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -45,6 +48,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 pub use self::claim::{Claim, Claims, KnownName, pgp_user_ids};
+use self::directory::KeyDirectory;
 use self::order::{Ask, DecryptionOrder, Question, lock};
 use crate::environment::Environment;
 use crate::limits;
@@ -57,7 +61,8 @@ use crate::text::Printable;
 /// What the caller allows a keyring to do beside reading key files.
 #[derive(Clone, Copy, Default)]
 pub struct KeyPolicy {
-    /// Key programs may be started (`SOPS_AGE_KEY_CMD`, age plugins). `UNSOPS_NO_EXEC=1` forbids them whatever this says.
+    /// Key programs may be started (`SOPS_AGE_KEY_CMD`, age plugins, gpg, `credential_process` of AWS, `az`).
+    /// `UNSOPS_NO_EXEC=1` forbids them whatever this says.
     pub allow_exec: bool,
     /// Someone sits at a terminal and may be asked for a passphrase.
     pub terminal: bool,
@@ -68,9 +73,10 @@ pub struct KeyPolicy {
 /// The keys of this process, in the order of trying.
 pub struct Keyring<'env> {
     order: DecryptionOrder,
+    directory: Arc<KeyDirectory>,
     age: age::Age<'env>,
     #[cfg(feature = "pgp")]
-    pgp: pgp::Pgp,
+    pgp: pgp::Pgp<'env>,
     #[cfg(feature = "net")]
     network: net::Network<'env>,
     #[cfg(feature = "aws")]
@@ -116,6 +122,20 @@ pub struct KeySource {
     pub name: Printable,
     /// What was found.
     pub found: KeySourceState,
+    /// Every account of the machine may read it. Nothing is said of this while keys are used: the files of a mounted
+    /// Kubernetes Secret usually are.
+    pub is_readable_by_all: bool,
+}
+
+impl KeySource {
+    fn new(name: Printable, found: KeySourceState) -> Self {
+        Self { name, found, is_readable_by_all: false }
+    }
+
+    /// A source that is a file.
+    fn of_file(name: Printable, found: KeySourceState, path: &Path) -> Self {
+        Self { name, found, is_readable_by_all: local::is_readable_by_all(path) }
+    }
 }
 
 /// What was found at a [`KeySource`].
@@ -139,21 +159,23 @@ impl<'env> Keyring<'env> {
     pub fn from_environment(environment: &'env Environment, policy: KeyPolicy) -> Result<Self, KeyringError> {
         let no_exec = environment.non_empty("UNSOPS_NO_EXEC").is_some_and(|value| value != "0");
         let policy = KeyPolicy { allow_exec: policy.allow_exec && !no_exec, ..policy };
+        let directory = Arc::new(KeyDirectory::new(environment));
         Ok(Self {
             order: DecryptionOrder::parse(environment.var("SOPS_DECRYPTION_ORDER"))?,
-            age: age::Age::new(environment, policy),
+            age: age::Age::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "pgp")]
-            pgp: pgp::Pgp::new(environment, policy),
+            pgp: pgp::Pgp::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "net")]
             network: net::Network::new(environment, policy.deadline),
             #[cfg(feature = "aws")]
-            aws_kms: aws_kms::AwsKms::new(environment),
+            aws_kms: aws_kms::AwsKms::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "azure")]
-            azure_kv: azure_kv::AzureKeyVault::new(environment, policy),
+            azure_kv: azure_kv::AzureKeyVault::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "gcp")]
-            gcp_kms: gcp_kms::GcpKms::new(environment),
+            gcp_kms: gcp_kms::GcpKms::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "vault")]
-            hc_vault: hc_vault::HcVault::new(environment),
+            hc_vault: hc_vault::HcVault::new(environment, Arc::clone(&directory)),
+            directory,
             answers: Mutex::default(),
             #[cfg(feature = "net")]
             network_answers: Mutex::default(),
@@ -163,15 +185,15 @@ impl<'env> Keyring<'env> {
 
     /// Lists where keys are looked for and what is there. Reads key files; starts no program and asks for nothing.
     pub fn describe(&self) -> Vec<KeySource> {
-        let sources = self.age.describe();
+        let sources = [self.directory.describe().into_iter().collect(), self.age.describe()].concat();
         #[cfg(feature = "pgp")]
         let sources = [sources, self.pgp.describe()].concat();
         #[cfg(feature = "aws")]
-        let sources = [sources, self.aws_kms.describe()].concat();
+        let sources = [sources, self.aws_kms.describe(&self.network)].concat();
         #[cfg(feature = "azure")]
-        let sources = [sources, self.azure_kv.describe()].concat();
+        let sources = [sources, self.azure_kv.describe(&self.network)].concat();
         #[cfg(feature = "gcp")]
-        let sources = [sources, self.gcp_kms.describe()].concat();
+        let sources = [sources, self.gcp_kms.describe(&self.network)].concat();
         #[cfg(feature = "vault")]
         let sources = [sources, self.hc_vault.describe(&self.network)].concat();
         sources

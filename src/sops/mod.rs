@@ -13,6 +13,7 @@ mod pattern;
 mod place;
 pub mod placeholder;
 pub mod redacted;
+pub mod reordered;
 pub mod rules;
 pub mod shamir;
 pub mod store;

@@ -146,6 +146,12 @@ impl Case {
         self
     }
 
+    /// These arguments and no others.
+    pub fn only_args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.clear();
+        self.args(args)
+    }
+
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let name = name.as_ref().to_owned();
         self.env.retain(|(known, _)| *known != name);
@@ -323,7 +329,7 @@ fn canary_traces() -> Vec<String> {
     traces
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -336,7 +342,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("create a directory");
     for entry in fs::read_dir(from).unwrap_or_else(|_| panic!("{} is missing", from.display())) {
         let entry = entry.expect("a directory entry");

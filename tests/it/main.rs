@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod cmp;
 mod differential;
 mod docs;
 mod doctor;

@@ -54,6 +54,7 @@ impl Sidecar {
         fs::write(&policy, text).expect("written");
         let case = case.env("UNSOPS_POLICY", &policy);
         open_to_all(case.root().parent().expect("a world"));
+        fs::set_permissions(case.tmp(), fs::Permissions::from_mode(0o777)).expect("chmod");
         Some(Self { case, custody, policy })
     }
 
@@ -324,6 +325,59 @@ fn a_mounted_config_map_is_followed() {
     std::os::unix::fs::symlink("..data/policy.yaml", &sidecar.policy).expect("a link");
     open_to_all(&directory);
     sidecar.generate("generator.yaml").text();
+}
+
+/// A ConfigMap that the real sops encrypted.
+fn encrypted_config_map(sops: &Path) -> Vec<u8> {
+    let plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: CANARY-7f3a}\n";
+    let case = Case::new().file("c.yaml", plain);
+    let args = ["--encrypt", "--age", OWN, "--encrypted-regex", "^data$", "c.yaml"];
+    let run = case.args(args).run_unchecked(sops);
+    assert_eq!(run.status, Some(0), "{}", run.redacted());
+    run.stdout
+}
+
+/// Kinds, too, where a whole directory or what stands among manifests is decrypted.
+#[test]
+fn whatever_decrypts_keeps_to_the_policy() {
+    let (Some(kustomize), Some(sops)) = (tool("kustomize"), tool("sops")) else { return };
+    let manifest = encrypted_config_map(&sops);
+    let path = format!("{}:/usr/bin:/bin", kustomize.parent().expect("a folder").display());
+    let kustomize_app = |allow: &str| {
+        let case = application_of("golden/kinds").env("PATH", &path);
+        Some(Sidecar::new(case, &rule(allow))?.application("team-a", "apps/one"))
+    };
+    let plain_app = |allow: &str| {
+        let case = application_of("golden/kinds").env("PATH", &path);
+        for file in ["generator.yaml", "kustomization.yaml", "want.yaml"] {
+            fs::remove_file(case.root().join("apps/one").join(file)).expect("a file");
+        }
+        fs::remove_dir_all(case.root().join("apps/one/plain")).expect("a directory");
+        Some(Sidecar::new(case, &rule(allow))?.application("team-a", "apps/one"))
+    };
+    let filtered = |allow: &str| {
+        let case = application_of("golden/kinds").stdin(&manifest);
+        Some(Sidecar::new(case, &rule(allow))?.application("team-a", "apps/one"))
+    };
+    type Make<'a> = &'a dyn Fn(&str) -> Option<Sidecar>;
+    let ways: [(Make<'_>, &[&str]); 4] = [
+        (&kustomize_app, &["build", "."]),
+        (&kustomize_app, &["cmp", "generate"]),
+        (&plain_app, &["cmp", "generate"]),
+        (&filtered, &["filter"]),
+    ];
+    for (make, args) in ways {
+        let run = |allow: &str| Some(make(allow)?.run(&unsops(), args));
+        let Some(all) = run(&format!("age: [{OWN}], kinds: ['**']")) else { return };
+        assert!(all.text().contains("kind: ConfigMap"), "{args:?}");
+        let secrets_only = run(&format!("age: [{OWN}]")).expect("as above");
+        let message = secrets_only.failure(3);
+        assert!(message.contains("does not allow decrypted objects of kind ConfigMap"), "{args:?}: {message}");
+        assert_eq!(secrets_only.stdout.len(), 0);
+        let other = run("age: [age1another]").expect("as above");
+        let message = other.failure(6);
+        assert!(message.contains("rule team-a of the policy does not allow this key"), "{args:?}: {message}");
+    }
 }
 
 /// The plugin calls that kustomize makes inherit the policy.

@@ -21,6 +21,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use super::child::{self, Ended, Start};
 use super::decrypt::Decryptor;
 use super::{encrypted, generate, records};
 use crate::cli::{BUILD_SOCKET, BuildArgs};
@@ -33,7 +34,6 @@ use crate::process::{self, Output};
 use crate::secret::SecretBytes;
 use crate::text::Printable;
 
-use kustomize::Ended;
 use plan::{Allowed, Plan};
 use private::PrivateDir;
 use service::{Answered, Done, Service};
@@ -41,13 +41,7 @@ use service::{Answered, Done, Service};
 pub use kustomize::INSTALL;
 pub use relay::relay;
 
-/// What kustomize says its version is; it is given nothing of the environment.
-pub fn version(program: &Path, deadline: Deadline) -> Option<String> {
-    let args = [OsString::from("version")];
-    let start = kustomize::Start { program, args: &args, dir: Path::new("/"), variables: &[] };
-    let ended = kustomize::run(&start, deadline).ok().filter(|ended| ended.status.success())?;
-    Some(String::from_utf8_lossy(ended.stdout.expose()).into_owned())
-}
+pub(super) use kustomize::on_path;
 
 /// What to build, and what the operator allows on the way.
 pub struct Request {
@@ -112,6 +106,24 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
 /// kustomize is missing or fails; a generator of ours fails or did not run; something encrypted came out, or nothing at
 /// all.
 pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    let output = build_with(request, env, deadline, &generate::answer_legacy)?;
+    encrypted::check(output.expose())?;
+    Ok(Output::new(output))
+}
+
+/// Answers a plugin call: the config, what came on stdin, the directory of its kustomization, and what reads sources.
+pub(super) type Answer<'a> = dyn Fn(&[u8], Vec<u8>, &Path, &Decryptor<'_>) -> Result<SecretBytes, Error> + Sync + 'a;
+
+/// Builds a kustomization whose generators are carried out by `answer`. What comes out may still be encrypted.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn build_with(
+    request: &Request,
+    env: &Environment,
+    deadline: Deadline,
+    answer: &Answer<'_>,
+) -> Result<SecretBytes, Error> {
     let program = kustomize::find(request.kustomize.as_deref(), env)?;
     let dir = directory(&request.dir, env)?;
     let root = match &request.root {
@@ -148,14 +160,19 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
     let mut args: Vec<OsString> = vec!["build".into(), ".".into(), "--enable-alpha-plugins".into()];
     args.extend(request.allow_exec.then(|| "--enable-exec".into()));
     args.extend(request.flags.iter().cloned());
-    let start = kustomize::Start { program: &program, args: &args, dir: &start_dir, variables: &variables };
+    let start = Start {
+        name: "kustomize",
+        install: kustomize::INSTALL,
+        program: &program,
+        args: &args,
+        dir: &start_dir,
+        variables: &variables,
+    };
     let ended = thread::scope(|scope| {
         scope.spawn(|| {
-            service.serve(deadline, &|call| {
-                generate::answer_legacy(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor)
-            });
+            service.serve(deadline, &|call| answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor));
         });
-        let ended = kustomize::run(&start, deadline);
+        let ended = child::run(&start, deadline);
         service.close();
         ended
     });
@@ -171,8 +188,7 @@ pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result
     if let Some(error) = Error::collect(missing) {
         return Err(error);
     }
-    encrypted::check(output.expose())?;
-    Ok(Output::new(output))
+    Ok(output)
 }
 
 /// The place of the copy in the private directory.

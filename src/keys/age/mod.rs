@@ -24,6 +24,7 @@ use age_core::format::{FileKey, Stanza};
 pub(super) use self::claim::AgeClaims;
 use self::identities::{Effort, Identity, Unwrapped};
 use self::sources::{Place, Source, Sources};
+use super::directory::KeyDirectory;
 use super::{Answer, KeyPolicy, KeySource};
 use crate::environment::Environment;
 use crate::limits;
@@ -40,8 +41,8 @@ pub(super) struct Age<'env> {
 }
 
 impl<'env> Age<'env> {
-    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy) -> Self {
-        Self { sources: Sources::new(environment, policy) }
+    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
+        Self { sources: Sources::new(environment, policy, directory) }
     }
 
     /// Opens one wrapped share. The recipient is not matched, as in sops: it goes to key programs and into messages.

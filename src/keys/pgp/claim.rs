@@ -15,7 +15,7 @@ use crate::text::Printable;
 /// Most user ids that are taken from one file.
 const USER_IDS: usize = 10_000;
 
-impl Pgp {
+impl Pgp<'_> {
     /// Says whether the message names one of our secret keys.
     pub(in crate::keys) fn claim(&self, fingerprint: &str, enc: &str) -> Claim {
         let loaded = self.loaded();

@@ -11,7 +11,9 @@ use ocb3::Ocb3;
 use ocb3::aead::AeadInPlace;
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
-use pgp::packet::{Packet, PacketParser, PublicKey, PublicSubkey, SecretKey, SecretSubkey};
+use pgp::packet::{
+    Packet, PacketParser, PublicKey, PublicKeyEncryptedSessionKey, PublicSubkey, SecretKey, SecretSubkey,
+};
 use pgp::ser::Serialize;
 use pgp::types::{
     EncryptedSecretParams, KeyDetails, Mpi, PlainSecretParams, PublicParams, S2kParams, SecretParams, StringToKey,
@@ -57,7 +59,9 @@ impl GnupgHome {
     }
 }
 
-enum Public {
+/// A public key of a keyring.
+pub enum Public {
+    /// A primary key.
     Primary(PublicKey),
     /// A subkey, and the fingerprint of its primary key.
     Sub(PublicSubkey, String),
@@ -68,6 +72,14 @@ impl Public {
         match self {
             Self::Primary(key) => key.public_params(),
             Self::Sub(key, _) => key.public_params(),
+        }
+    }
+
+    /// Whether a session key packet is for this key, or for nobody in particular (hidden recipient).
+    pub fn is_named_by(&self, packet: &PublicKeyEncryptedSessionKey) -> bool {
+        match self {
+            Self::Primary(key) => packet.match_identity(key),
+            Self::Sub(key, _) => packet.match_identity(key),
         }
     }
 
@@ -105,7 +117,7 @@ impl Public {
 }
 
 /// All public keys of a keyring, in a keybox or as plain packets.
-fn public_keys(keyring: &[u8]) -> Vec<Public> {
+pub fn public_keys(keyring: &[u8]) -> Vec<Public> {
     let blocks = if is_keybox(keyring) { keybox_blocks(keyring) } else { vec![keyring] };
     let mut primary = String::new();
     blocks

@@ -1,4 +1,5 @@
-//! PGP keys in process: exported secret keys and GnuPG homes, no gpg program.
+//! PGP keys in process: exported secret keys and GnuPG homes. The gpg program is the last resort, for agents and
+//! smartcards.
 //!
 //! Any secret key that opens the message is good, as in sops (`pgp/keysource.go`): the fingerprint in the file is for
 //! messages. Expired and revoked keys still decrypt. Of the packets, SEIPD v1, GnuPG's OCB (packet 20) and RFC 9580's
@@ -6,6 +7,7 @@
 
 pub(super) mod claim;
 mod gnupg_home;
+mod gpg;
 mod secret_keys;
 mod sexp;
 #[cfg(test)]
@@ -13,7 +15,7 @@ mod tests;
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use pgp::composed::{Esk, Message, PlainSessionKey};
@@ -21,7 +23,10 @@ use pgp::packet::PublicKeyEncryptedSessionKey;
 use pgp::types::{EskType, Password, PkeskVersion};
 
 use self::gnupg_home::GnupgHome;
+use self::gpg::{Asked, Gpg};
 use self::secret_keys::PgpSecret;
+use super::directory::{KeyDirectory, KeyFileKind};
+use super::exec::ProgramError;
 use super::local::{self, KeyFileError};
 use super::{KeyPolicy, KeySource, KeySourceState, RefusedReason};
 use crate::environment::Environment;
@@ -31,10 +36,11 @@ use crate::sops::data_key::{IdentityRule, KeyShare, Refusal};
 use crate::text::Printable;
 
 /// The PGP keys of this process, loaded when the first PGP key is asked for.
-pub(super) struct Pgp {
+pub(super) struct Pgp<'env> {
     sources: Sources,
     deadline: Option<Instant>,
     loaded: OnceLock<Loaded>,
+    gpg: Gpg<'env>,
 }
 
 /// Where secret keys are looked for.
@@ -45,6 +51,8 @@ struct Sources {
     passphrase_file: Option<PathBuf>,
     /// `GNUPGHOME`, else `~/.gnupg`, and its name in messages.
     gnupg_home: Option<(PathBuf, Printable)>,
+    /// `UNSOPS_KEYS`
+    directory: Arc<KeyDirectory>,
 }
 
 struct Loaded {
@@ -55,18 +63,20 @@ struct Loaded {
     sources: Vec<KeySource>,
 }
 
-impl Pgp {
-    pub(super) fn new(environment: &Environment, policy: KeyPolicy) -> Self {
+impl<'env> Pgp<'env> {
+    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
         let path = |name: &str| environment.var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let gnupg_home = path("GNUPGHOME")
             .map(|home| (home.clone(), Printable::new(&format!("GNUPGHOME={}", home.display()))))
             .or_else(|| environment.home().map(|home| (home.join(".gnupg"), "~/.gnupg".into())));
+        let gpg = Gpg::new(environment, policy, gnupg_home.as_ref().map(|(home, _)| home.as_path()));
         let sources = Sources {
             key_file: path("UNSOPS_PGP_KEY_FILE"),
             passphrase_file: path("UNSOPS_PGP_PASSPHRASE_FILE"),
             gnupg_home,
+            directory,
         };
-        Self { sources, deadline: policy.deadline, loaded: OnceLock::new() }
+        Self { sources, deadline: policy.deadline, loaded: OnceLock::new(), gpg }
     }
 
     /// Opens a PGP message that holds a share.
@@ -80,8 +90,8 @@ impl Pgp {
             return Err(denied("the PGP message is larger than a wrapped key can be"));
         }
         let loaded = self.loaded();
-        let armored = enc.trim_ascii().as_bytes().to_vec();
-        let Ok((message, _)) = Message::from_armor(Cursor::new(armored)) else {
+        let armored = enc.trim_ascii();
+        let Ok((message, _)) = Message::from_armor(Cursor::new(armored.as_bytes().to_vec())) else {
             return Err(denied("not an armored PGP message"));
         };
         let Message::Encrypted { esk, .. } = &message else { return Err(denied("not an encrypted PGP message")) };
@@ -101,46 +111,89 @@ impl Pgp {
             Found::Wrong => {
                 Err(denied("a secret key is for this message, but does not open it: the message is damaged"))
             }
-            Found::Locked(by) => Err(RefusedReason {
-                refusal: Refusal::NotMine(Printable::reason(&format!("the secret key {by} wants a passphrase"))),
-                hint: Some("name a file with the passphrase in UNSOPS_PGP_PASSPHRASE_FILE".into()),
-            }),
-            Found::None => Err(self.no_key(fingerprint, loaded)),
+            Found::Locked(by) => {
+                let why = format!("the secret key {by} wants a passphrase");
+                let hint = "name a file with the passphrase in UNSOPS_PGP_PASSPHRASE_FILE";
+                self.last_resort(armored, &named, rule.is_some(), &why, hint)
+            }
+            Found::None => {
+                let (why, hint) = no_key(fingerprint, loaded);
+                self.last_resort(armored, &named, rule.is_some(), &why, &hint)
+            }
         }
+    }
+
+    /// Asks gpg for what did not open in this process, and why. Not under a rule: gpg takes whatever key it has.
+    fn last_resort(
+        &self,
+        message: &str,
+        recipients: &[&PublicKeyEncryptedSessionKey],
+        is_under_rule: bool,
+        why: &str,
+        hint: &str,
+    ) -> Result<KeyShare, RefusedReason> {
+        let asked = if is_under_rule { Asked::NotAsked } else { self.gpg.open(message, recipients) };
+        let error = match asked {
+            Asked::Opened(content) if content.expose().is_empty() => {
+                // Old ones pass over packets that they do not know, and are content.
+                return Err(denied("gpg gave nothing for this message, it may be older than the gpg that made it"));
+            }
+            Asked::Opened(content) if content.expose().len() > MOST_SHARE_BYTES => {
+                return Err(denied("the PGP message holds more than a data key"));
+            }
+            Asked::Opened(content) => return Ok(KeyShare(content)),
+            Asked::NotAsked => None,
+            Asked::Failed(error) => Some(error),
+        };
+        let (why, hint) = match error {
+            None => (why.to_owned(), hint.to_owned()),
+            Some(error) => {
+                let unlock = "unlock the key for gpg-agent (gpg --decrypt on a terminal)";
+                (format!("gpg {}; {why}", error.words()), format!("{unlock}, or {hint}"))
+            }
+        };
+        let refusal = match error {
+            Some(ProgramError::TimedOut) => Refusal::Unavailable(Printable::reason(&why)),
+            _ => Refusal::NotMine(Printable::reason(&why)),
+        };
+        Err(RefusedReason { refusal, hint: Some(Printable::reason(&hint)) })
     }
 
     /// Where keys are looked for, and what is there.
     pub(super) fn describe(&self) -> Vec<KeySource> {
-        self.loaded().sources.clone()
-    }
-
-    fn no_key(&self, fingerprint: &str, loaded: &Loaded) -> RefusedReason {
-        let tried = match loaded.keys.len() {
-            0 => "no secret key found".to_owned(),
-            1 => "no secret key matches (1 tried)".to_owned(),
-            count => format!("no secret key matches ({count} tried)"),
-        };
-        let places: Vec<String> = loaded
-            .sources
-            .iter()
-            .map(|source| match &source.found {
-                KeySourceState::Keys(keys) => format!("{}: {} keys", source.name, keys.len()),
-                KeySourceState::Absent => format!("{}: does not exist", source.name),
-                KeySourceState::Unusable(why) => format!("{}: {why}", source.name),
-                KeySourceState::OnDemand => source.name.to_string(),
-            })
-            .collect();
-        RefusedReason {
-            refusal: Refusal::NotMine(Printable::reason(&format!("{tried}; looked in {}", places.join("; ")))),
-            hint: Some(Printable::new(&format!(
-                "export the secret key of {fingerprint} and name the file in UNSOPS_PGP_KEY_FILE, or import it into GNUPGHOME"
-            ))),
-        }
+        // What is wrong with the key directory as a whole is said once for all providers.
+        let directory = self.sources.directory.name();
+        let own = |source: &&KeySource| directory.as_ref() != Some(&source.name);
+        self.loaded().sources.iter().filter(own).cloned().collect()
     }
 
     fn loaded(&self) -> &Loaded {
         self.loaded.get_or_init(|| self.sources.load(self.deadline))
     }
+}
+
+/// Says that no key is for the message, where they were looked for, and what to do.
+fn no_key(fingerprint: &str, loaded: &Loaded) -> (String, String) {
+    let tried = match loaded.keys.len() {
+        0 => "no secret key found".to_owned(),
+        1 => "no secret key matches (1 tried)".to_owned(),
+        count => format!("no secret key matches ({count} tried)"),
+    };
+    let places: Vec<String> = loaded
+        .sources
+        .iter()
+        .map(|source| match &source.found {
+            KeySourceState::Keys(keys) => format!("{}: {} keys", source.name, keys.len()),
+            KeySourceState::Absent => format!("{}: does not exist", source.name),
+            KeySourceState::Unusable(why) => format!("{}: {why}", source.name),
+            KeySourceState::OnDemand => source.name.to_string(),
+        })
+        .collect();
+    let hint = format!(
+        "export the secret key of {} and name the file in UNSOPS_PGP_KEY_FILE, or import it into GNUPGHOME",
+        Printable::new(fingerprint)
+    );
+    (format!("{tried}; looked in {}", places.join("; ")), hint)
 }
 
 impl Sources {
@@ -157,14 +210,41 @@ impl Sources {
         if let Some(path) = &self.key_file {
             load_exported(path, &named("UNSOPS_PGP_KEY_FILE", path), deadline, &mut loaded);
         }
+        self.load_directory(deadline, &mut loaded);
         if let Some((home, name)) = &self.gnupg_home {
             load_home(home, name, deadline, &mut loaded);
         }
         loaded
     }
+
+    /// The `*.asc` files of the key directory.
+    fn load_directory(&self, deadline: Instant, loaded: &mut Loaded) {
+        let Some(name) = self.directory.name() else { return };
+        match self.directory.read(KeyFileKind::Pgp, deadline) {
+            Err(error) => loaded.add_source(name, Err(error.words())),
+            Ok(files) if files.is_empty() => loaded.add_source(name, Err("holds no *.asc")),
+            Ok(files) => {
+                for file in files {
+                    let keys = file.content.as_ref().map_err(|error| error.words());
+                    loaded.add_file(
+                        file.name,
+                        keys.and_then(|content| secret_keys::read(content.expose())),
+                        &file.path,
+                    );
+                }
+            }
+        }
+    }
 }
 
 impl Loaded {
+    fn add_file(&mut self, name: Printable, found: Result<Vec<PgpSecret>, &str>, path: &Path) {
+        self.add_source(name, found);
+        if let Some(source) = self.sources.last_mut() {
+            source.is_readable_by_all = local::is_readable_by_all(path);
+        }
+    }
+
     fn add_source(&mut self, name: Printable, found: Result<Vec<PgpSecret>, &str>) {
         let found = match found {
             Ok(keys) => {
@@ -174,7 +254,7 @@ impl Loaded {
             }
             Err(why) => KeySourceState::Unusable(why.into()),
         };
-        self.sources.push(KeySource { name, found });
+        self.sources.push(KeySource::new(name, found));
     }
 }
 
@@ -190,13 +270,13 @@ fn first_line(file: &SecretBytes) -> SecretBytes {
 /// A file of exported secret keys, or a directory of such files (a mounted Secret).
 fn load_exported(path: &Path, name: &Printable, deadline: Instant, loaded: &mut Loaded) {
     match local::read(path, deadline) {
-        Ok(file) => loaded.add_source(name.clone(), secret_keys::read(file.expose())),
+        Ok(file) => loaded.add_file(name.clone(), secret_keys::read(file.expose()), path),
         Err(KeyFileError::Directory) => match local::list(path) {
             Ok(files) => {
                 for file in files {
                     let name = Printable::new(&format!("{name}/{}", file.file_name().unwrap_or_default().display()));
                     match local::read(&file, deadline) {
-                        Ok(content) => loaded.add_source(name.clone(), secret_keys::read(content.expose())),
+                        Ok(content) => loaded.add_file(name.clone(), secret_keys::read(content.expose()), &file),
                         Err(KeyFileError::Directory) => {}
                         Err(error) => loaded.add_source(name, Err(error.words())),
                     }
@@ -218,7 +298,7 @@ fn load_home(home: &Path, name: &Printable, deadline: Instant, loaded: &mut Load
     }
     let Ok(files) = local::list(&home.join("private-keys-v1.d")) else {
         if !has_old {
-            loaded.sources.push(KeySource { name: name.clone(), found: KeySourceState::Absent });
+            loaded.sources.push(KeySource::new(name.clone(), KeySourceState::Absent));
         }
         return;
     };

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::{GENERATOR, assert_silent_about, python_tool};
 use crate::harness::{CANARY, Case, tool};
 
 /// A server program; it ends with the test.
-struct Server {
+pub struct Server {
     child: Child,
     port: u16,
     _home: tempfile::TempDir,
@@ -17,7 +18,7 @@ struct Server {
 
 impl Server {
     /// Starts `program` with arguments made from a free port, and waits until it listens.
-    fn start(program: &std::path::Path, args: impl Fn(u16) -> Vec<String>) -> Self {
+    pub fn start(program: &Path, args: impl Fn(u16) -> Vec<String>) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let home = tempfile::tempdir().expect("a temporary directory");
         let child = Command::new(program)
@@ -37,12 +38,12 @@ impl Server {
         server
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// One request; the whole answer.
-    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
+    pub fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
@@ -63,12 +64,44 @@ impl Drop for Server {
     }
 }
 
-fn plain() -> String {
+/// A real OpenBao with the root token `root`.
+pub fn openbao(bao: &Path) -> Server {
+    Server::start(bao, |port| {
+        let mut args = ["server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token"].map(str::to_owned).to_vec();
+        args.push(format!("-dev-listen-address=127.0.0.1:{port}"));
+        args
+    })
+}
+
+/// moto's AWS.
+pub fn moto(moto: &Path) -> Server {
+    Server::start(moto, |port| {
+        ["-H", "127.0.0.1", "-p"].map(str::to_owned).into_iter().chain([port.to_string()]).collect()
+    })
+}
+
+/// One request to moto's KMS.
+pub fn ask_kms(server: &Server, target: &str, body: &str) -> String {
+    let headers = format!(
+        "X-Amz-Target: TrentService.{target}\r\nContent-Type: application/x-amz-json-1.1\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/kms/aws4_request, SignedHeaders=host, Signature=0\r\n"
+    );
+    server.ask("POST", "/", &headers, body)
+}
+
+/// Makes a key in moto; its ARN.
+pub fn kms_key(server: &Server) -> String {
+    let created = ask_kms(server, "CreateKey", "{}");
+    let arn = created.split("\"Arn\": \"").nth(1).or_else(|| created.split("\"Arn\":\"").nth(1));
+    arn.and_then(|rest| rest.split('"').next()).expect("an ARN").to_owned()
+}
+
+pub fn plain() -> String {
     format!("apiVersion: v1\nkind: Secret\nmetadata:\n    name: demo\nstringData:\n    password: {CANARY}\n")
 }
 
 /// Encrypts with the real sops.
-fn encrypt(sops: &std::path::Path, environment: &[(&str, String)], key: &[&str]) -> String {
+fn encrypt(sops: &Path, environment: &[(&str, String)], key: &[&str]) -> String {
     let case = Case::new().file("plain.yaml", plain()).args(["encrypt", "--encrypted-regex", "^stringData$"]).args(key);
     let case = environment.iter().fold(case.arg("plain.yaml"), |case, (name, value)| case.env(name, value));
     let run = case.run_unchecked(sops);
@@ -87,11 +120,7 @@ fn generator(file: &str, environment: &[(&str, String)]) -> Case {
 #[test]
 fn openbao_opens_and_refuses() {
     let (Some(sops), Some(bao)) = (tool("sops"), python_tool("bao")) else { return };
-    let server = Server::start(&bao, |port| {
-        let mut args = ["server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token"].map(str::to_owned).to_vec();
-        args.push(format!("-dev-listen-address=127.0.0.1:{port}"));
-        args
-    });
+    let server = openbao(&bao);
     let admin = |method: &str, path: &str, body: &str| server.ask(method, path, "X-Vault-Token: root\r\n", body);
     admin("POST", "/v1/sys/mounts/team/transit", r#"{"type":"transit"}"#);
     admin("POST", "/v1/team/transit/keys/good", "{}");
@@ -142,20 +171,9 @@ fn openbao_opens_and_refuses() {
 #[test]
 fn moto_opens_with_context_alias_role_profile_and_web_identity() {
     let (Some(sops), Some(moto)) = (tool("sops"), python_tool("moto_server")) else { return };
-    let server = Server::start(&moto, |port| {
-        ["-H", "127.0.0.1", "-p"].map(str::to_owned).into_iter().chain([port.to_string()]).collect()
-    });
-    let admin = |target: &str, body: &str| {
-        let headers = format!(
-            "X-Amz-Target: TrentService.{target}\r\nContent-Type: application/x-amz-json-1.1\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/kms/aws4_request, SignedHeaders=host, Signature=0\r\n"
-        );
-        server.ask("POST", "/", &headers, body)
-    };
-    let created = admin("CreateKey", "{}");
-    let arn = created.split("\"Arn\": \"").nth(1).or_else(|| created.split("\"Arn\":\"").nth(1));
-    let arn = arn.and_then(|rest| rest.split('"').next()).expect("an ARN").to_owned();
-    admin("CreateAlias", &format!(r#"{{"AliasName":"alias/unsops","TargetKeyId":"{arn}"}}"#));
+    let server = super::real::moto(&moto);
+    let arn = kms_key(&server);
+    ask_kms(&server, "CreateAlias", &format!(r#"{{"AliasName":"alias/unsops","TargetKeyId":"{arn}"}}"#));
     let alias = format!("{}:alias/unsops", arn.split(":key/").next().expect("an ARN"));
     let base = [
         ("AWS_ENDPOINT_URL", server.url()),

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use super::issuers;
 use crate::harness::CANARY;
 
 /// How decryption is answered.
@@ -141,11 +142,11 @@ impl Drop for StandIn {
     }
 }
 
-struct Request {
-    method: String,
-    path: String,
+pub struct Request {
+    pub method: String,
+    pub path: String,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -167,7 +168,7 @@ impl Request {
         Some(request)
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
@@ -313,7 +314,9 @@ fn throttled(request: &Request) -> (u16, Value) {
 /// The answer of a service in good health.
 fn reply(request: &Request) -> (u16, Value) {
     let host = request.header("host");
-    if host.starts_with("login.") {
+    if let Some(answer) = issuers::reply(request) {
+        answer
+    } else if host.starts_with("login.") {
         entra(request)
     } else if host.contains("vault.azure.net") {
         azure(request)
@@ -420,7 +423,9 @@ fn entra(request: &Request) -> (u16, Value) {
             }),
         );
     }
-    if !String::from_utf8_lossy(&request.body).contains(&token()) {
+    let is_known =
+        String::from_utf8_lossy(&request.body).contains(&token()) || issuers::is_signed_by_certificate(request);
+    if !is_known {
         let said = format!("AADSTS7000215: {CANARY}");
         return (401, json!({"error": "invalid_client", "error_description": said, "error_codes": [7_000_215]}));
     }
