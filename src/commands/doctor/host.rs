@@ -1,11 +1,7 @@
 //! kustomize and kubectl.
 
-use std::ffi::OsString;
-use std::path::Path;
-
 use super::printable;
 use super::report::Report;
-use crate::commands::child::{self, Start};
 use crate::commands::{build, programs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -23,7 +19,7 @@ pub fn look(env: &Environment, deadline: Deadline, report: &mut Report) {
     report.ok("program", format!("unsops {} at {own}", env!("CARGO_PKG_VERSION")));
     match programs::find("kustomize", env) {
         None => report.warning(ABOUT, "not on PATH", build::INSTALL),
-        Some(path) => match version(&path, deadline) {
+        Some(path) => match build::version(&path, deadline) {
             None => report.error(ABOUT, format!("{} does not say its version", printable(&path)), build::INSTALL),
             Some(text) => judge(&printable(&path), &text, report),
         },
@@ -34,15 +30,6 @@ pub fn look(env: &Environment, deadline: Deadline, report: &mut Report) {
             format!("{}: kubectl kustomize runs legacy plugins only, it has no --enable-exec", printable(&path)),
         );
     }
-}
-
-/// What kustomize says its version is; it is given nothing of the environment.
-fn version(program: &Path, deadline: Deadline) -> Option<String> {
-    let args = [OsString::from("version")];
-    let start =
-        Start { name: "kustomize", install: build::INSTALL, program, args: &args, dir: Path::new("/"), variables: &[] };
-    let ended = child::run(&start, deadline).ok().filter(|ended| ended.status.success())?;
-    Some(String::from_utf8_lossy(ended.stdout.expose()).into_owned())
 }
 
 fn judge(path: &Printable, text: &str, report: &mut Report) {

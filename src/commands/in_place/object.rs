@@ -54,9 +54,10 @@ impl Decryption<'_> {
                 Some(text) => self.document(text),
                 None => self.document(write_like_sops(&[document(object.clone())], SOPS_INDENT).as_bytes()),
             };
-            let opened = cleartext.and_then(|cleartext| root_of(&cleartext));
-            let allowed = opened.and_then(|opened| self.check_kinds(&opened).map(|()| opened));
-            *object = allowed.map_err(|record| record.about(about))?;
+            let opened =
+                cleartext.and_then(|cleartext| root_of(&cleartext)).map_err(|record| prefixed(record, &about))?;
+            self.check_kinds(&opened).map_err(|record| record.about(about))?;
+            *object = opened;
             return Ok(true);
         }
         if field(object, "kind").and_then(text) == Some("Secret") {
@@ -122,7 +123,7 @@ impl Decryption<'_> {
                     let copy = format.load(text).map_err(refuse)?;
                     open_unordered(copy, self.keys, accepted).map_err(refuse)
                 }
-                None => Err(refuse(error).hint(self.hint)),
+                None => Err(Record { hints: vec![self.hint.to_owned()], ..refuse(error) }),
             },
         }
     }
@@ -162,7 +163,9 @@ impl Decryption<'_> {
         let mut file = Vec::new();
         for (key, value) in entries.iter() {
             let (Some(key), Some(written)) = (text(key), text(value)) else { continue };
-            let Some(line) = (if is_base64 { decode(written) } else { Some(written.clone().into()) }) else { continue };
+            let Some(line) = (if is_base64 { decode(written) } else { Some(written.as_bytes().to_vec()) }) else {
+                continue;
+            };
             // Values with line breaks came from elsewhere.
             if !line.contains(&b'\n') {
                 file.extend_from_slice(key.as_bytes());
@@ -184,9 +187,13 @@ impl Decryption<'_> {
     }
 }
 
-/// A field `sops` with a `mac` that is not empty: what Flux takes for an encrypted object.
 fn is_document(object: &Node) -> bool {
-    field(object, "sops").and_then(|sops| field(sops, "mac")).and_then(text).is_some_and(|mac| !mac.is_empty())
+    mac_of(object).is_some()
+}
+
+/// The field `mac` of a field `sops`, if it is not empty: with it, Flux takes an object for encrypted.
+pub fn mac_of(object: &Node) -> Option<&str> {
+    field(object, "sops").and_then(|sops| field(sops, "mac")).and_then(text).filter(|mac| !mac.is_empty())
 }
 
 fn refuse(error: SopsError) -> Record {
