@@ -6,6 +6,7 @@ use clap::Args;
 
 /// Questions to an operator's policy; no key is needed.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "The operator's policy")]
 pub struct PolicyArgs {
     /// Check the operator's policy in FILE; with --project, also say whether the application may open the files named
     #[arg(long, value_name = "FILE")]

@@ -406,3 +406,52 @@ fn a_plugin_call_of_the_real_kustomize_keeps_to_the_policy() {
     assert_eq!(run.stdout.len(), 0);
     assert!(String::from_utf8_lossy(&run.stderr).contains("is for this application: project team-b"));
 }
+
+/// What an operator asks before a policy is mounted, without any key.
+#[test]
+fn check_answers_for_the_policy_and_for_files() {
+    let text = |rules: &str| format!("apiVersion: unsops.dev/v1\nkind: Policy\nrules:\n{rules}");
+    let ask = |rules: &str, args: &[&str]| {
+        let case = Case::new().file("policy.yaml", text(rules)).tree("golden/ksops-file", "apps/one");
+        case.args(["check", "--policy", "policy.yaml"]).args(args).report().run()
+    };
+    let rules = rule(&format!("age: [{OWN}], directories: [apps]"));
+    for (args, code, want) in [
+        (&[][..], 0, "policy.yaml: a valid policy, rules: 1"),
+        (&["--project", "team-a"], 0, "project team-a: rule team-a is for it"),
+        (
+            &["--project", "team-a", "apps/one/secret.enc.yaml"],
+            0,
+            "apps/one/secret.enc.yaml: yes: rule team-a allows it",
+        ),
+        (&["--project", "team-b", "apps/one/secret.enc.yaml"], 1, "apps/one/secret.enc.yaml: no: no rule is for"),
+        (&["--project", "team-a", "apps/one/kustomization.yaml"], 1, "no: not encrypted by sops"),
+        (&["--project", "team-a", "--output", "json", "apps/one/secret.enc.yaml"], 0, "\"allowed\": true"),
+    ] {
+        let run = ask(&rules, args);
+        let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert!(shown.contains(want) && run.status == Some(code), "{args:?} {}\n{shown}", run.redacted());
+    }
+    let elsewhere = ask(
+        &rule(&format!("age: [{OWN}], directories: [teams]")),
+        &["--project", "team-a", "apps/one/secret.enc.yaml"],
+    );
+    let shown = String::from_utf8_lossy(&elsewhere.stdout).into_owned();
+    assert!(
+        shown.contains("does not allow files in this place of the repository: apps/one/secret.enc.yaml"),
+        "{shown}"
+    );
+    let malformed = ask("- name: x\n  match: {project: [a]}\n  allow: {}\n", &[]);
+    assert_eq!(malformed.status, Some(1));
+    assert!(String::from_utf8_lossy(&malformed.stdout).contains("did you mean projects?"));
+    assert_eq!(ask(&rules, &["apps/one/secret.enc.yaml"]).status, Some(2));
+    assert_eq!(Case::new().args(["check", "--project", "x"]).run().status, Some(2));
+}
+
+/// The policy that is shipped is one.
+#[test]
+fn the_shipped_policy_is_valid() {
+    let shipped = super::harness::tests_dir().parent().expect("the top").join("argocd/sidecar/policy.yaml");
+    let run = Case::new().args(["check", "--policy"]).arg(shipped).report().run();
+    assert_eq!(run.status, Some(0), "{}", String::from_utf8_lossy(&run.stdout));
+}

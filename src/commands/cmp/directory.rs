@@ -222,9 +222,6 @@ impl Stream {
                 return self.failed.extend(errors.iter().map(record));
             }
         };
-        if let Err(refused) = policy::check_kinds(authority, [&piece]) {
-            self.failed.extend(refused);
-        }
         if piece.resources.iter().any(|resource| resource.needs_hash() || resource.behavior().is_some()) {
             let message = "asks kustomize for a hashed name or a merge, and there is no kustomization";
             let record = Record::new(Failure::Generator, message).about(path.printable());

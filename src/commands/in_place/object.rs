@@ -94,7 +94,9 @@ impl Decryption<'_> {
         let text_of = |name| field(object, name).and_then(text).unwrap_or_default();
         let (api_version, kind) = (text_of("apiVersion"), text_of("kind"));
         match field(object, "items").filter(|_| kind.ends_with("List")).map(|items| &items.kind) {
-            Some(Kind::Sequence(items, _)) => items.iter().try_for_each(|item| self.check_kinds(item)),
+            Some(Kind::Sequence(items, _)) if !items.is_empty() => {
+                items.iter().try_for_each(|item| self.check_kinds(item))
+            }
             _ => policy::check_kind(self.authority, api_version, kind),
         }
     }

@@ -123,7 +123,7 @@ impl<'env> Pgp<'env> {
         }
     }
 
-    /// Asks gpg for what did not open in this process, and why. Not under a rule: gpg takes whatever key it has.
+    /// Asks gpg for what did not open in this process, and why.
     fn last_resort(
         &self,
         message: &str,
