@@ -65,7 +65,7 @@ pub struct CheckArgs {
     pub color: ColorChoice,
 
     #[command(flatten)]
-    pub policy: PolicyArgs,
+    pub policy: Box<PolicyArgs>,
 }
 
 /// The forms of a report.

@@ -18,9 +18,11 @@ const OWN: &str = "age16ha7hzqvgv0qlzn9faq608suky5egtcqj72dwj5pcf0luzcn0ewqzfv4f
 enum Custody {
     /// We are root: the process gets another user.
     OtherUser,
-    /// We are not: the process sees the policy's directory mounted read-only.
+    /// We are not: the process sees the policy's directory mounted read-only over a directory of root's.
     ReadOnlyMount,
 }
+
+const MOUNT: &str = "/mnt";
 
 fn custody() -> Option<Custody> {
     let can = |program: &str, args: &[&str]| {
@@ -52,7 +54,9 @@ impl Sidecar {
         let policy = directory.join("policy.yaml");
         let text = format!("apiVersion: unsops.dev/v1\nkind: Policy\ncontact: '#platform'\nrules:\n{rules}");
         fs::write(&policy, text).expect("written");
-        let case = case.env("UNSOPS_POLICY", &policy);
+        let seen =
+            if custody == Custody::ReadOnlyMount { Path::new(MOUNT).join("policy.yaml") } else { policy.clone() };
+        let case = case.env("UNSOPS_POLICY", seen);
         open_to_all(case.root().parent().expect("a world"));
         fs::set_permissions(case.tmp(), fs::Permissions::from_mode(0o777)).expect("chmod");
         Some(Self { case, custody, policy })
@@ -79,8 +83,8 @@ impl Sidecar {
             }
             Custody::ReadOnlyMount => {
                 let directory = self.policy.parent().expect("a directory").display().to_string();
-                let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
-                all.extend(["-Urm", "sh", "-c", script, &directory].map(OsString::from));
+                let script = format!("mount --bind \"$0\" {MOUNT} && mount -o remount,bind,ro {MOUNT} && exec \"$@\"");
+                all.extend(["-Urm", "sh", "-c", &script, &directory].map(OsString::from));
                 "unshare"
             }
         };
