@@ -245,6 +245,10 @@ pub const POLICY_PATTERNS: usize = 10_000;
 
 /// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
 pub const PATTERN_BYTES: usize = 4096;
+
+/// Most bytes of that copy, where the file system has no hard links: a temporary directory may be memory.
+pub const SHADOW_BYTES: u64 = 256 << 20;
+
 /// Most findings of one check that are shown; code scanning takes 5,000 of a run.
 pub const FINDINGS: usize = 5000;
 /// Most findings of one rule in one file that are shown.

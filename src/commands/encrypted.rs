@@ -75,7 +75,10 @@ pub fn name(object: &Node) -> Printable {
 fn first_encrypted(root: &Node) -> Option<String> {
     let Kind::Mapping(entries, _) = &root.kind else { return None };
     entries.iter().find_map(|(key, value)| {
-        let name = text(key)?;
+        let name = text(key).unwrap_or("?");
+        if holds_token(name, false) {
+            return Some("a key".to_owned());
+        }
         let is_base64 = matches!(name, "data" | "binaryData");
         below(value, is_base64).map(|rest| format!("{name}{rest}"))
     })
@@ -91,7 +94,7 @@ fn below(node: &Node, is_base64: bool) -> Option<String> {
         Kind::Mapping(entries, _) => entries.iter().find_map(|(key, value)| {
             let name = text(key).unwrap_or("?");
             if holds_token(name, false) {
-                return Some(String::new());
+                return Some(".a key".to_owned());
             }
             below(value, is_base64).map(|rest| format!(".{name}{rest}"))
         }),
@@ -124,5 +127,55 @@ pub fn text(node: &Node) -> Option<&str> {
     match &node.kind {
         Kind::Scalar(text, _) => Some(text),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEALED: &str = "ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]";
+
+    fn report(manifests: &str) -> String {
+        check(manifests.as_bytes()).map_or_else(|error| error.report(), |()| "clean".to_owned())
+    }
+
+    #[test]
+    fn finds_ciphertext_wherever_it_stands() {
+        let base64 = STANDARD.encode(format!("a: {SEALED}\n"));
+        let (first, rest) = base64.split_at(20);
+        for (manifest, place) in [
+            (format!("kind: A\nx: {SEALED}\n"), "at x"),
+            (format!("kind: A\nx: {{y: [1, 'before {SEALED} after']}}\n"), "at x.y[1]"),
+            (format!("kind: Secret\ndata: {{k: {base64}}}\n"), "at data.k"),
+            (format!("kind: Secret\ndata:\n  k: |\n    {first}\n    {rest}\n"), "at data.k"),
+            (format!("kind: ConfigMap\nbinaryData: {{k: {base64}}}\n"), "at binaryData.k"),
+            ("kind: A\nsops: {mac: '', lastmodified: x}\n".to_owned(), "at sops"),
+            (format!("kind: A\n---\nkind: B\n? {SEALED}\n: x\n"), "B: encrypted"),
+        ] {
+            assert!(report(&manifest).contains(place), "{manifest}: {}", report(&manifest));
+        }
+    }
+
+    #[test]
+    fn leaves_alone_what_only_looks_like_it() {
+        for manifest in [
+            "kind: A\nx: ENC of sorts\nsops: yes\n",
+            "kind: Secret\ndata: {k: '!'}\n",
+            "kind: Sops\nsops: {version: 1}\n",
+        ] {
+            assert_eq!(report(manifest), "clean", "{manifest}");
+        }
+        let opted_out = format!(
+            "kind: A\nmetadata: {{annotations: {{{OPT_OUT}: disabled}}}}\nx: {SEALED}\nsops: {{mac: a, version: b}}\n"
+        );
+        assert_eq!(report(&opted_out), "clean");
+    }
+
+    #[test]
+    fn nothing_is_an_error() {
+        for manifests in ["", "# x\n", "---\n---\n", "text\n"] {
+            assert!(report(manifests).contains("nothing came out"), "{manifests}");
+        }
     }
 }

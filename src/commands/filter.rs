@@ -170,3 +170,23 @@ fn end_line(out: &mut Vec<u8>) {
         out.push(b'\n');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(stream: &str) -> Vec<&str> {
+        chunks(stream.as_bytes()).into_iter().map(|chunk| std::str::from_utf8(chunk).unwrap()).collect()
+    }
+
+    #[test]
+    fn stream_is_cut_before_each_separator_and_nothing_is_lost() {
+        assert_eq!(pieces("a: 1\n---\nb: 2\n"), ["a: 1\n", "---\nb: 2\n"]);
+        assert_eq!(pieces("---\r\na: 1\r\n--- # x\r\nb: 2"), ["---\r\na: 1\r\n", "--- # x\r\nb: 2"]);
+        assert_eq!(pieces("a: |\n  ---\n  x\n---x: 1\n"), ["a: |\n  ---\n  x\n---x: 1\n"]);
+        assert_eq!(pieces(""), [""; 0]);
+        for stream in ["---", "---\n---\n", "\n---\n\n", "a\n--- b\n---"] {
+            assert_eq!(pieces(stream).concat(), stream);
+        }
+    }
+}

@@ -154,3 +154,66 @@ impl<'m> Mask<'m> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::secret::SecretBytes;
+
+    const ANSWER: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: some-name}\nstringData: {k: hunter2-secret, pin: '4711'}\ndata: {b: c3Ryb25nLXNlY3JldA==}\n";
+
+    fn scrubbed(stderr: &str) -> String {
+        let answered = Answered {
+            dir: PathBuf::new(),
+            api_version: String::new(),
+            kind: String::new(),
+            answer: SecretBytes::from(ANSWER),
+        };
+        let paths = [(Path::new("/tmp/private/tree"), "")];
+        scrub(stderr.as_bytes(), &[answered], &paths).map(|message| message.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn keeps_what_helps() {
+        assert_eq!(
+            scrubbed(
+                "# Warning: 'x' is deprecated\nError: accumulating: open /tmp/private/tree/app/no.yaml: no such file\n"
+            ),
+            "accumulating: open /app/no.yaml: no such file"
+        );
+        assert_eq!(scrubbed("no error word\n"), "no error word");
+        assert_eq!(
+            scrubbed("Error: id some-name exists; behavior must be merge or replace\n"),
+            "id some-name exists; behavior must be merge or replace"
+        );
+    }
+
+    /// Heads of kustomize's errors that go on with whole resources or values.
+    #[test]
+    fn cuts_resources_and_values() {
+        for (stderr, left) in [
+            ("Error: found multiple objects [{\"apiVersion\":\"v1\",\"data\":{\"a\":\"b\"}}]", ""),
+            ("Error: namespace transformation produces ID conflict: [{\"x\": 1}]", "namespace transformation"),
+            ("Error: found multiple possible referrals\nkind: Secret\nstringData: ...", ""),
+            ("Error: options.index 3 is out of bounds for value LEAKME", "options.index 3 is out of bounds"),
+            ("Error: map[string]interface {}{\"kind\":\"Secret\"}: json: unsupported type", ""),
+            ("Error: received error x for the following resource:\napiVersion: v1\n", "received error x"),
+            (
+                "Error: wrong node kind: expected MappingNode but got ScalarNode: node contents:\nLEAKME",
+                "wrong node kind: expected MappingNode but got ScalarNode",
+            ),
+        ] {
+            assert_eq!(scrubbed(stderr), left, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn masks_what_this_build_has_decrypted() {
+        assert_eq!(scrubbed("Error: cannot parse hunter2-secret as a number"), "cannot parse … as a number");
+        assert_eq!(scrubbed("Error: cannot parse hunter2-sec"), "cannot parse …");
+        assert_eq!(scrubbed("Error: bad pin 4711!"), "bad pin …!");
+        assert_eq!(scrubbed("Error: bad c3Ryb25nLXNlY3JldA== or strong-secret"), "bad … or …");
+    }
+}

@@ -22,12 +22,11 @@ mod stand_in;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 
-use super::child::{self, Ended, Running, Start};
+use super::child::{self, Ended, Start};
 use super::decrypt::Decryptor;
-use super::{encrypted, generate, records};
+use super::{encrypted, generate, plugin_home, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -166,14 +165,6 @@ pub(super) fn build_with(
     let this = process::executable()
         .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
     let private = prepare(&plan, &this, request, env)?;
-    let running = Arc::new(Running::default());
-    process::clean_up_when_stopped({
-        let (path, running) = (private.path().to_owned(), Arc::clone(&running));
-        move || {
-            running.stop();
-            private::remove(&path);
-        }
-    });
     let start_dir = if rewritten.is_empty() {
         dir.clone()
     } else {
@@ -213,8 +204,8 @@ pub(super) fn build_with(
     let (version, ended) = thread::scope(|scope| {
         scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
         // Beside the build, which need not wait for it.
-        let version = scope.spawn(|| kustomize::require_version(&start, deadline, &running));
-        let ended = child::run_among(&start, deadline, &running);
+        let version = scope.spawn(|| kustomize::require_version(&start, deadline));
+        let ended = child::run(&start, deadline);
         service.close();
         (version.join(), ended)
     });
@@ -315,15 +306,6 @@ fn succeeded(ended: Ended, calls: &[Answered], paths: &[(&Path, &str)]) -> Resul
 
 /// A plugin in the operator's own plugin directory: the first directory that exists counts, as kustomize has it.
 fn own_plugin(link: &Path, env: &Environment) -> Option<PathBuf> {
-    let variable = |name: &str, rest: &str| {
-        env.var_os(name).filter(|value| !value.is_empty()).map(|value| Path::new(value).join(rest))
-    };
-    let homes = [
-        variable("KUSTOMIZE_PLUGIN_HOME", ""),
-        variable("XDG_CONFIG_HOME", "kustomize/plugin"),
-        variable("HOME", ".config/kustomize/plugin"),
-        variable("HOME", "kustomize/plugin"),
-    ];
-    let home = homes.into_iter().flatten().find(|home| home.is_dir())?;
+    let home = plugin_home::candidates(env).into_iter().map(|home| home.path).find(|home| home.is_dir())?;
     Some(home.join(link)).filter(|plugin| plugin.is_absolute() && plugin.is_file())
 }
