@@ -40,8 +40,8 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
             .hint("the program before the pipe printed nothing: with `set -o pipefail` its failure is seen")
             .into());
     }
-    let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
-    let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+    let key_policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
+    let keyring = Keyring::from_environment(env, key_policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let root = match &args.source {
         Some(dir) => Some(Root::with(dir).map_err(records::of_file)?),
         None => None,
