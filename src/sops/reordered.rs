@@ -243,7 +243,7 @@ fn leaf(value: &Value) -> Option<Value> {
         Value::Int(value) => Value::Int(*value),
         Value::Null => Value::Null,
         Value::Str(text) => Value::Str(text.duplicate()),
-        Value::Time(time) => Value::Time(time.clone()),
+        Value::Time(time) => Value::Time(*time),
         Value::Branch(_) | Value::Comment(_) | Value::List(_) => return None,
     })
 }

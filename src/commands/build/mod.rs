@@ -102,6 +102,7 @@ const NETWORK_VARIABLES: [&str; 14] = [
 /// # Errors
 /// As [`build`]; or the file of `--output` cannot be written.
 pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    let env = &args.keys.apply(env);
     let needs_network = args.allow_remote || args.flags.enable_helm;
     let request = Request {
         dir: args.dir.clone(),
