@@ -93,15 +93,42 @@ fn reads_generators_inline_in_directories_components_and_lists() {
 
 #[test]
 fn base_through_two_overlays_and_a_link() {
-    let case = app("resources: [../a, ../b]\n")
-        .file("a/kustomization.yaml", "resources: [../link]\nnamePrefix: a-\n")
-        .file("b/kustomization.yaml", "resources: [../base]\nnamePrefix: b-\n")
+    for manifest in [FUNCTION, GENERATOR] {
+        let case = app("resources: [../a, ../b]\n")
+            .file("a/kustomization.yaml", "resources: [../link]\nnamePrefix: a-\n")
+            .file("b/kustomization.yaml", "resources: [../base]\nnamePrefix: b-\n")
+            .file("base/kustomization.yaml", "generators: [g.yaml]\n")
+            .file("base/g.yaml", manifest)
+            .fixture("enc/3.13.3/text.txt", "base/secret.enc.txt");
+        symlink("base", case.root().join("link")).expect("a link");
+        let Some(run) = run(case) else { return };
+        assert!(run.text().contains("name: a-s\n") && run.text().contains("name: b-s\n"));
+    }
+}
+
+#[test]
+fn without_git_the_working_directory_is_the_root() {
+    let case = Case::without_git()
+        .key("age.txt")
+        .file("overlay/kustomization.yaml", "resources: [../base]\n")
         .file("base/kustomization.yaml", "generators: [g.yaml]\n")
         .file("base/g.yaml", FUNCTION)
-        .fixture("enc/3.13.3/text.txt", "base/secret.enc.txt");
-    symlink("base", case.root().join("link")).expect("a link");
+        .fixture("enc/3.13.3/text.txt", "base/secret.enc.txt")
+        .args(["build", "overlay"]);
     let Some(run) = run(case) else { return };
-    assert!(run.text().contains("name: a-s\n") && run.text().contains("name: b-s\n"));
+    assert!(run.text().contains("name: s\n"));
+}
+
+#[test]
+fn lists_within_lists_hide_nothing() {
+    for manifest in [
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: viaduct.ai/v1\n  kind: SomeList\n  metadata: {name: l}\n  items:\n  - {apiVersion: v1, kind: ../../../../../../../../../bin/sh, metadata: {name: e}}\n",
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: builtin\n  kind: SomeList\n  metadata: {name: l}\n  items:\n  - {apiVersion: x/v1, kind: Evil, metadata: {name: e}}\n",
+    ] {
+        let Some(run) = run(app("generators: [l.yaml]\n").file("app/l.yaml", manifest)) else { return };
+        let message = run.failure(3);
+        assert!(message.contains("an apiVersion or kind that no plugin can have"), "{message}");
+    }
 }
 
 #[test]
