@@ -15,6 +15,7 @@
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
 //!  L0  yaml/   secret   text   path   number   limits   environment   deadline   color   spelling
+//!                interruption
 //! ```
 //!
 //! Imports only point down, and rooms of L2 do not import each other; `tests/it/architecture.rs` reads the
@@ -63,6 +64,7 @@ pub mod error;
 pub mod findings;
 pub mod generator;
 pub mod host;
+pub mod interruption;
 pub mod jail;
 pub mod keys;
 pub mod kustomization;

@@ -22,10 +22,9 @@ mod stand_in;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 
-use super::child::{self, Ended, Running, Start};
+use super::child::{self, Ended, Start};
 use super::decrypt::Decryptor;
 use super::{encrypted, generate, plugin_home, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
@@ -163,14 +162,6 @@ pub(super) fn build_with(
     let this = process::executable()
         .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
     let private = prepare(&plan, &this, request, env)?;
-    let running = Arc::new(Running::default());
-    process::clean_up_when_stopped({
-        let (path, running) = (private.path().to_owned(), Arc::clone(&running));
-        move || {
-            running.stop();
-            private::remove(&path);
-        }
-    });
     let start_dir = if rewritten.is_empty() {
         dir.clone()
     } else {
@@ -210,8 +201,8 @@ pub(super) fn build_with(
     let (version, ended) = thread::scope(|scope| {
         scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
         // Beside the build, which need not wait for it.
-        let version = scope.spawn(|| kustomize::require_version(&start, deadline, &running));
-        let ended = child::run_among(&start, deadline, &running);
+        let version = scope.spawn(|| kustomize::require_version(&start, deadline));
+        let ended = child::run(&start, deadline);
         service.close();
         (version.join(), ended)
     });

@@ -42,6 +42,7 @@ pub fn diff(args: &DiffArgs, env: &Environment, deadline: Deadline) -> Result<Ou
     if args.textconv {
         return textconv(args);
     }
+    let env = &args.keys.apply(env);
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     let keyring = match args.keyless {
         true => None,
@@ -100,7 +101,7 @@ impl Run<'_> {
             _ if self.args.quiet => String::new(),
             DiffForm::Json => to_json(diffs),
             DiffForm::Text => {
-                let paint = self.args.color.paint(self.env, process::stdout_is_terminal());
+                let paint = self.args.color.color.paint(self.env, process::stdout_is_terminal());
                 to_text(diffs, &|tone, text| painted(paint, tone, text))
             }
         };

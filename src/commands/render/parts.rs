@@ -7,7 +7,7 @@ use super::Redaction;
 use super::input::{Input, Part};
 use crate::commands::decrypt::{Decryptor, Make, Places};
 use crate::commands::generate::{collect, of_generator};
-use crate::commands::records;
+use crate::commands::{records, transform};
 use crate::error::{Error, Failure, Record};
 use crate::generator::{self, Generator, HostAnnotations, Piece, RedactedPiece};
 use crate::host::{AnnotationPolicy, Config, Legacy};
@@ -146,6 +146,10 @@ pub(super) fn answer_legacy(
     redaction: &Redaction,
 ) -> Result<SecretBytes, Error> {
     let legacy = Legacy::read(config, stdin).map_err(|error| records::of_host(&error))?;
+    if transform::is_decrypt(legacy.config().manifest()) {
+        // What is encrypted in resources is redacted where they come out.
+        return Ok(legacy.respond(&[]));
+    }
     let generator = collect([parse(legacy.config())].into_iter())?;
     let generators = generator.into_iter().map(|generator| Parsed::Generator(generator, None)).collect();
     let parts = Parts { parts: generators, current_dir: Some(dir), folder: None, decryptor };

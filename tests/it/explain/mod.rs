@@ -57,6 +57,19 @@ fn tells_a_file_without_any_key() {
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let project = tests_dir().parent().expect("the project").to_owned();
+    let readme = fs::read_to_string(project.join("README.md")).expect("README");
+    let command = "$ SOPS_AGE_KEY_FILE=examples/keys.txt unsops explain examples/quickstart/database.enc.yaml\n";
+    let shown = readme.split_once(command).and_then(|(_, rest)| rest.split_once("```")).expect("the transcript").0;
+    let case = Case::new()
+        .tree("../examples/quickstart", "examples/quickstart")
+        .file("examples/keys.txt", fs::read(project.join("examples/keys.txt")).expect("the key"))
+        .env("SOPS_AGE_KEY_FILE", "examples/keys.txt");
+    assert_eq!(text(&explain(case, &["examples/quickstart/database.enc.yaml"]), 0), shown);
+}
+
+#[test]
 fn says_which_of_your_identities_it_is_and_what_it_is_called() {
     let case = Case::new().key("age.txt").fixture("enc/3.13.3/simple.json", "simple.json");
     let shown = text(&explain(case, &["simple.json"]), 0);
