@@ -85,7 +85,7 @@ struct Arguments {
 /// The sub-commands; each has its arguments in a file of its own beside this one, and its work in `commands`.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     Cmp(CmpArgs),
     Check(CheckArgs),
     Completions(CompletionsArgs),

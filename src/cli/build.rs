@@ -39,6 +39,9 @@ pub struct BuildArgs {
     pub output: Option<PathBuf>,
 
     #[command(flatten)]
+    pub keys: KeyArgs,
+
+    #[command(flatten)]
     pub flags: KustomizeFlags,
 
     #[command(flatten)]

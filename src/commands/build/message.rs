@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::service::Answered;
 use crate::commands::encrypted::{decode, field, text};
+use crate::limits;
 use crate::text::Printable;
 use crate::yaml::{self, Kind, Node};
 
@@ -56,7 +57,21 @@ pub(super) fn scrub(stderr: &[u8], answered: &[Answered], paths: &[(&Path, &str)
     }
     let message = mask(&message, answered);
     let message = message.trim_end_matches([' ', ':', '\'', '"', '[', '(']);
-    (!message.is_empty()).then(|| Printable::reason(message))
+    (!message.is_empty()).then(|| Printable::reason(&ending(message)))
+}
+
+/// The end of a message that is too long: kustomize puts the cause last, after every base on the way to it.
+fn ending(message: &str) -> String {
+    let length = message.chars().count();
+    match length.checked_sub(limits::REASON_CHARS / 2) {
+        Some(skipped) if length > limits::REASON_CHARS => {
+            message.chars().skip(skipped).fold("…".into(), |mut end: String, c| {
+                end.push(c);
+                end
+            })
+        }
+        _ => message.to_owned(),
+    }
 }
 
 fn mask(message: &str, answered: &[Answered]) -> String {
@@ -187,6 +202,15 @@ mod tests {
         assert_eq!(
             scrubbed("Error: id some-name exists; behavior must be merge or replace\n"),
             "id some-name exists; behavior must be merge or replace"
+        );
+    }
+
+    #[test]
+    fn keeps_the_end_of_what_is_long() {
+        let message = scrubbed(&format!("Error: {}the cause", "accumulating resources from x: ".repeat(100)));
+        assert!(
+            message.starts_with('…') && message.ends_with("the cause") && message.chars().count() < 600,
+            "{message}"
         );
     }
 

@@ -31,7 +31,7 @@ use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
-use crate::jail::Root;
+use crate::jail::{JailError, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::process::{self, Output};
 use crate::secret::SecretBytes;
@@ -101,6 +101,7 @@ const NETWORK_VARIABLES: [&str; 14] = [
 /// # Errors
 /// As [`build`]; or the file of `--output` cannot be written.
 pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    let env = &args.keys.apply(env);
     let needs_network = args.allow_remote || args.flags.enable_helm;
     let request = Request {
         dir: args.dir.clone(),
@@ -148,11 +149,7 @@ pub(super) fn build_with(
 ) -> Result<SecretBytes, Error> {
     let program = kustomize::find(request.kustomize.as_deref(), env)?;
     let dir = directory(&request.dir, env)?;
-    let root = match &request.root {
-        Some(root) => Root::with(root),
-        None => Root::discover_from(env, &dir),
-    }
-    .map_err(records::of_file)?;
+    let root = root(request, &dir, env).map_err(records::of_file)?;
     let keyring =
         Keyring::from_environment(env, request.keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(&root, &keyring, env)?;
@@ -217,7 +214,8 @@ pub(super) fn build_with(
     let paths: [(&Path, &str); 4] =
         [(&start_dir, "."), (&tree, ""), (&private.tmp(), "TMPDIR"), (private.path(), "TMPDIR")];
     let output = succeeded(ended?, &calls, &paths)?;
-    let calls: Vec<(PathBuf, &Answered)> = calls.iter().map(|call| (real(&call.dir), call)).collect();
+    let calls: Vec<(PathBuf, &Answered)> =
+        calls.iter().map(|call| (plan::without_links(real(&call.dir)), call)).collect();
     let mut missing = plan.check(&calls);
     missing.extend(clones.check(&calls));
     if let Some(error) = Error::collect(missing) {
@@ -242,6 +240,19 @@ fn directory(dir: &Path, env: &Environment) -> Result<PathBuf, Record> {
     let path = env.current_dir().map_or_else(|| dir.to_owned(), |current| current.join(dir));
     let path = path.canonicalize().map_err(|_| refuse("no such directory"))?;
     if path.is_dir() { Ok(path) } else { Err(refuse("not a directory")) }
+}
+
+/// The allowed root: without a Git work tree it is the working directory, where that holds the kustomization.
+fn root(request: &Request, dir: &Path, env: &Environment) -> Result<Root, JailError> {
+    if let Some(root) = &request.root {
+        return Root::with(root);
+    }
+    let found = Root::discover_from(env, dir)?;
+    let is_alone = found.path() == dir && env.var_os("UNSOPS_ROOT").is_none() && !dir.join(".git").exists();
+    match env.current_dir().and_then(|current| current.canonicalize().ok()) {
+        Some(current) if is_alone && dir.starts_with(&current) && current.parent().is_some() => Root::with(&current),
+        _ => Ok(found),
+    }
 }
 
 /// Makes the private directory and its links.

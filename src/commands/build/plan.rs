@@ -238,11 +238,16 @@ fn expect(plugin: &Plugin, walk: &Walk, root: &Root) -> Option<Expected> {
     let visited = walk.kustomizations.get(plugin.kustomization)?;
     let name = format!("{}: {}/{}", place(&plugin.place.file, plugin.position()), plugin.kind_name, plugin.name);
     Some(Expected {
-        dir: root.path().join(&visited.directory),
+        dir: without_links(root.path().join(&visited.directory)),
         api_version: plugin.api_version.clone(),
         kind: plugin.kind_name.clone(),
         about: Printable::new(&name),
     })
+}
+
+/// A directory as kustomize names it.
+pub(super) fn without_links(dir: PathBuf) -> PathBuf {
+    dir.canonicalize().unwrap_or(dir)
 }
 
 /// What kustomize would fetch: file, place, URL.

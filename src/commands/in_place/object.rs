@@ -4,8 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Sources;
-use super::sources::contains;
-use crate::commands::encrypted::{decode, field, is_opted_out, name, text};
+use crate::commands::encrypted::{contains, decode, field, is_opted_out, name, text};
 use crate::commands::{policy, records};
 use crate::error::{Failure, Record};
 use crate::policy::Authority;
