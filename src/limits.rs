@@ -139,6 +139,9 @@ pub const DIRECTORY_ENTRIES: usize = 10_000;
 /// Most entries of a directory and all below it that are looked at; the largest public GitOps repositories have 50,000.
 pub const WALK_ENTRIES: usize = 1_000_000;
 
+/// Largest index of git that is read, in bytes; a file takes about 120.
+pub const GIT_INDEX_BYTES: usize = 128 << 20;
+
 /// Stack of a thread that reads files, in bytes, as the main thread has it. [`NESTING`] levels take 256 KiB in a release,
 /// four megabytes without optimisation.
 pub const THREAD_STACK: usize = 8 << 20;
