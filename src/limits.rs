@@ -173,6 +173,18 @@ pub const DISCOVER_BYTES: usize = 16 << 20;
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Most changed values of one file that `diff` lists: more than anyone reads, few enough to name each by its path.
+pub const DIFF_CHANGES: usize = 1000;
+
+/// Largest answer of one run of git, in bytes: contents of a few files, or names of all.
+pub const GIT_BYTES: usize = 256 << 20;
+
+/// Files that git is asked for in one run.
+pub const GIT_FILES: usize = 16;
+
+/// Most files of one comparison.
+pub const DIFF_FILES: usize = 100_000;
+
 /// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
 pub const ERRORS: usize = 50;
 /// Largest wrapped key of the PGP kind, in bytes of armor; one RSA-4096 recipient and a share need 1.5 KiB.
@@ -233,3 +245,9 @@ pub const POLICY_PATTERNS: usize = 10_000;
 
 /// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
 pub const PATTERN_BYTES: usize = 4096;
+/// Most findings of one check that are shown; code scanning takes 5,000 of a run.
+pub const FINDINGS: usize = 5000;
+/// Most findings of one rule in one file that are shown.
+pub const FINDINGS_OF_A_RULE: usize = 20;
+/// Most creation rules of one `.sops.yaml` that are looked at.
+pub const CREATION_RULES: usize = 1000;

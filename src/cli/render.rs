@@ -11,7 +11,7 @@ use clap::Args;
 /// takes it, and under Argo CD it is refused.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct RenderArgs {
-    /// Generator manifest or encrypted manifest; `-` or nothing is standard input
+    /// Directory with a kustomization, generator manifest, or encrypted manifest; `-` or nothing is standard input
     pub target: Option<PathBuf>,
 
     /// Use no key, even if there are some
@@ -29,6 +29,14 @@ pub struct RenderArgs {
     /// Do print plaintext on a terminal
     #[arg(long, requires = "reveal")]
     pub yes: bool,
+
+    /// kustomize's program; without it, `kustomize` on PATH
+    #[arg(long, value_name = "PATH")]
+    pub kustomize: Option<PathBuf>,
+
+    /// Leave out the mark that no API server takes, for validators that check as an API server does
+    #[arg(long, conflicts_with = "reveal")]
+    pub for_validators: bool,
 
     /// Say nothing on standard error when it works
     #[arg(long, short)]

@@ -2,6 +2,7 @@
 
 pub mod cipher;
 pub mod cleartext;
+pub mod creation_rules;
 pub mod data_key;
 mod fields;
 mod flatten;
@@ -10,10 +11,10 @@ pub mod mac;
 pub mod metadata;
 mod open;
 mod pattern;
-pub mod reordered;
 mod place;
 pub mod placeholder;
 pub mod redacted;
+pub mod reordered;
 pub mod rules;
 pub mod shamir;
 pub mod store;

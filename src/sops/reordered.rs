@@ -51,6 +51,11 @@ impl Witness {
         Ok(Self { cleartext, mac: metadata.mac, tokens })
     }
 
+    /// The file's MAC, as it stands there.
+    pub fn mac(&self) -> &str {
+        &self.mac
+    }
+
     /// Opens a copy of one of the file's documents. Encrypted comments of the copy are dropped.
     ///
     /// # Errors
@@ -113,12 +118,7 @@ fn open_branch(branch: &mut Branch, cipher: &Cipher, additional: &mut Vec<u8>) -
     Ok(())
 }
 
-fn open_value(
-    value: &mut Value,
-    cipher: &Cipher,
-    additional: &mut Vec<u8>,
-    name: &Printable,
-) -> Result<(), SopsError> {
+fn open_value(value: &mut Value, cipher: &Cipher, additional: &mut Vec<u8>, name: &Printable) -> Result<(), SopsError> {
     match value {
         Value::Branch(branch) => open_branch(branch, cipher, additional)?,
         Value::List(list) => list.iter_mut().try_for_each(|item| open_value(item, cipher, additional, name))?,

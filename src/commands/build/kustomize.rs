@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::commands::child::{self, Running, Start};
+use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
@@ -30,7 +32,7 @@ fn missing(what: &str) -> Record {
 
 /// Finds a program on PATH. Entries that are not absolute are passed over, as Go does: the working directory belongs to
 /// whoever wrote the manifests.
-pub(super) fn on_path(name: &OsStr, env: &Environment) -> Option<PathBuf> {
+pub(in crate::commands) fn on_path(name: &OsStr, env: &Environment) -> Option<PathBuf> {
     std::env::split_paths(env.var_os("PATH")?)
         .filter(|dir| dir.is_absolute())
         .map(|dir| dir.join(name))
@@ -39,4 +41,23 @@ pub(super) fn on_path(name: &OsStr, env: &Environment) -> Option<PathBuf> {
 
 fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Refuses a kustomize that is too old: 5.0 is the first that is tested. A version that does not say its number is
+/// taken as it is.
+///
+/// # Errors
+/// It is older, or does not run.
+pub(super) fn require_version(start: &Start<'_>, deadline: Deadline, running: &Running) -> Result<(), Record> {
+    let ended = child::run_among(&Start { args: &["version".into()], ..*start }, deadline, running)?;
+    let said = String::from_utf8_lossy(ended.stdout.expose()).into_owned();
+    // `v5.8.1`, or in older ones `{kustomize/v4.5.7  2022-08-02T16:35:54Z  }`, `{Version:kustomize/v3.8.7 …`.
+    let major = said.split('v').filter_map(|rest| rest.split_once('.')?.0.parse::<u32>().ok()).next();
+    match major {
+        Some(major) if major < 5 => {
+            Err(Record::new(Failure::Usage, format!("kustomize {major} is too old: 5.0 is the first that works"))
+                .hint(INSTALL))
+        }
+        _ => Ok(()),
+    }
 }

@@ -49,13 +49,21 @@ pub fn render(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline)
     let variables: Vec<(OsString, OsString)> = ["HOME", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"]
         .map(|name| (OsString::from(name), nowhere()))
         .into();
-    let start = Start { name: "helm", install: INSTALL, program, args: &args, dir: app.dir(), variables: &variables };
+    let start = Start {
+        name: "helm",
+        install: INSTALL,
+        program,
+        args: &args,
+        dir: app.dir(),
+        variables: &variables,
+        stays_in_group: true,
+    };
     let manifests = succeeded(child::run(&start, deadline)?)?;
 
     let keys = request.keys(deadline);
     let keyring = Keyring::from_environment(env, keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(root, &keyring, env)?;
-    let sources = Sources::below(root, decryptor.keys());
+    let sources = Sources::below(root, decryptor.keys(), decryptor.authority());
     let chart = app.dir().join("Chart.yaml");
     let answer = in_place::decrypt(manifests.expose(), &chart, root, &decryptor, &sources, HINT)?;
     check_kinds(answer.expose())?;

@@ -74,7 +74,7 @@ pub fn render(app: &App<'_>, recurse: bool, root: &Root, decryptor: &Decryptor<'
     let opened = decryptor.open_all(&encrypted, &places).map_err(several)?;
 
     // Values of Secrets may be SOPS files, too.
-    let sources = Sources::none(decryptor.keys());
+    let sources = Sources::none(decryptor.keys(), decryptor.authority());
     let file = |path: &SourcePath| app.dir().join(path.as_str());
     let mut stream = Stream::default();
     for (path, part) in &parts {

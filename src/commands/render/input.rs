@@ -17,7 +17,7 @@ use crate::yaml::{self, Kind, Node};
 use super::super::records;
 
 /// What was handed over.
-pub(super) struct Input {
+pub(in crate::commands) struct Input {
     /// In order.
     pub parts: Vec<Part>,
     /// Where the file lies.
@@ -25,7 +25,7 @@ pub(super) struct Input {
 }
 
 /// One thing to render.
-pub(super) enum Part {
+pub(in crate::commands) enum Part {
     /// A manifest that is encrypted itself: its name, which tells its format, and its bytes.
     Encrypted(SourcePath, Vec<u8>),
     /// A manifest of a generator.
@@ -49,6 +49,23 @@ impl Input {
             None => process::read_stdin(limits::STDIN_BYTES, deadline)?,
             Some(path) => jail::read_argument(path, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec(),
         };
+        Self::from(target, bytes, env)
+    }
+
+    /// Takes a stream of manifests apart.
+    ///
+    /// # Errors
+    /// It is not YAML, or empty.
+    pub fn of_stream(bytes: Vec<u8>) -> Result<Self, Error> {
+        Ok(Self { parts: parts(bytes, None)?, folder: None })
+    }
+
+    /// Whether there are encrypted manifests.
+    pub fn has_encrypted(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Encrypted(..)))
+    }
+
+    fn from(target: Option<&Path>, bytes: Vec<u8>, env: &Environment) -> Result<Self, Error> {
         let folder = target
             .and_then(|path| env.current_dir().map(|dir| dir.join(path)))
             .and_then(|path| Some(path.parent()?.to_owned()));

@@ -22,6 +22,16 @@ pub(super) fn text_field(object: &Node, name: &str) -> Option<String> {
     text_of(super::super::field(object, name)?)
 }
 
+/// Encodes placeholders under `data`, which come from an encrypted manifest as they are.
+pub(super) fn encode(secret: &mut Node) {
+    let Some(values) = field_mut(secret, "data") else { return };
+    each_value(values, &mut |_, value| {
+        if let Some(text) = text_of(value).filter(|text| is_placeholder(text.as_bytes())) {
+            *value = string(&STANDARD.encode(text));
+        }
+    });
+}
+
 /// Puts placeholders in the place of all values.
 pub(super) fn redact(secret: &mut Node) {
     drop_comments(secret);
@@ -52,7 +62,6 @@ fn redact_text(value: &mut Node) {
     }
 }
 
-/// A placeholder under `data` is not encoded yet where it came from an encrypted manifest.
 fn redact_base64(value: &mut Node) {
     let Some(text) = text_of(value) else { return hide(value) };
     let plain = if text.is_empty() {
