@@ -275,13 +275,15 @@ fn key_program_that_never_ends() {
 fn rendering_that_is_cancelled_leaves_no_process_and_no_file_for_long() {
     let dir = tempfile::tempdir().expect("a directory");
     let script = dir.path().join("kustomize");
-    fs::write(&script, "#!/bin/sh\nexec /bin/sleep 986\n").expect("a script");
+    let (seconds, own) = ("986", std::process::id());
+    fs::write(&script, format!("#!/bin/sh\nexec /bin/sleep {seconds}.{own}\n")).expect("a script");
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
     let Some(sidecar) = Setup::new().program("kustomize", &script).start() else { return };
     assert!(sidecar.call_and_leave(app().path(), "app", "2s").is_err());
     let running = || {
         let processes = fs::read_dir("/proc").expect("/proc").flatten();
-        let is_it = |line: Vec<u8>| line.starts_with(b"/bin/sleep\x00986");
+        let wanted = format!("/bin/sleep\0{seconds}.{own}");
+        let is_it = |line: Vec<u8>| line.starts_with(wanted.as_bytes());
         processes.filter(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(is_it)).count()
     };
     let begin = Instant::now();

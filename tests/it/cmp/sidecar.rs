@@ -199,7 +199,8 @@ impl Sidecar {
     /// A call whose caller loses patience.
     pub fn call_and_leave(&self, repo: &Path, app: &str, timeout: &str) -> Result<Value, String> {
         let (socket, repo) = (self.socket().display().to_string(), repo.display().to_string());
-        let flags = ["--socket", &socket, "--root", &repo, "--app", app, "--timeout", timeout];
+        let flags =
+            ["--socket", &socket, "--root", &repo, "--app", app, "--timeout", timeout, "--env", "ARGOCD_APP_NAME=demo"];
         answer_of(self.client("call", &flags, &Value::Null, &[]))
     }
 
