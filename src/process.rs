@@ -101,6 +101,21 @@ pub fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
+/// Whether a person reads standard error: only then is progress shown.
+pub fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// The time, in seconds since 1970: `SOURCE_DATE_EPOCH` where it is set (reproducible-builds.org), else the clock's.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the clock; only reports about ages use it")]
+pub fn now(env: &Environment) -> u64 {
+    let asked = env.non_empty("SOURCE_DATE_EPOCH").and_then(|seconds| seconds.parse().ok());
+    asked.unwrap_or_else(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    })
+}
+
 /// Reads standard input to its end.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ pub struct Ended {
 }
 
 /// How a program is started.
+#[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// What it is called in messages.
     pub name: &'static str,
@@ -44,9 +45,9 @@ pub struct Start<'a> {
 /// It cannot be started, prints too much, or is not done by the deadline; then it was stopped with what it started.
 pub fn run(start: &Start<'_>, deadline: Deadline) -> Result<Ended, Record> {
     let (child, guard) = spawn(start)?;
-    let mut running = Running { name: start.name, child, _guard: guard };
-    let (stdout, stderr) = running.read(deadline)?;
-    let status = running.wait(deadline)?;
+    let mut program = Program { name: start.name, child, _guard: guard };
+    let (stdout, stderr) = program.read(deadline)?;
+    let status = program.wait(deadline)?;
     Ok(Ended { status, stdout, stderr })
 }
 
@@ -71,13 +72,13 @@ fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
     })
 }
 
-struct Running {
+struct Program {
     name: &'static str,
     child: Child,
     _guard: Guard,
 }
 
-impl Running {
+impl Program {
     /// Reads both streams to their ends.
     fn read(&mut self, deadline: Deadline) -> Result<(SecretBytes, SecretBytes), Record> {
         let (mut stdout, mut stderr) = (self.child.stdout.take(), self.child.stderr.take());
@@ -159,16 +160,19 @@ fn read_some<R: Read>(stream: &mut Option<R>, chunk: &mut [u8], mut take: impl F
     }
 }
 
-impl Drop for Running {
+impl Drop for Program {
     /// Stops what still runs. Until `wait` has returned, the process id and its group cannot belong to anyone else.
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return;
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            stop_group(self.child.id());
+            _ = self.child.kill();
+            _ = self.child.wait();
         }
-        match i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            Some(group) => _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL),
-            None => _ = self.child.kill(),
-        }
-        _ = self.child.wait();
+    }
+}
+
+fn stop_group(id: u32) {
+    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
+        _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }

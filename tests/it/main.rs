@@ -9,11 +9,19 @@
 )]
 
 mod architecture;
+mod build;
+mod check;
 mod cmp;
+mod decrypt;
+mod diff;
 mod differential;
 mod docs;
+mod doctor;
 mod endurance;
+mod explain;
+mod filter;
 mod fixtures;
+mod habits;
 mod harness;
 mod install;
 mod key_services;
@@ -21,3 +29,4 @@ mod kustomize;
 mod oracle;
 mod policy;
 mod process;
+mod render;

@@ -79,12 +79,15 @@ impl PrivateDir {
         DirBuilder::new().recursive(true).mode(0o700).create(self.path.join(place)).map_err(|_| self.full())
     }
 
-    /// Links to a program; `place` is relative.
+    /// Links to a program; `place` is relative. What is there already stays.
     pub(super) fn link(&self, program: &Path, place: &Path) -> Result<(), Record> {
         if let Some(parent) = place.parent() {
             self.make_dir(parent)?;
         }
-        symlink(program, self.path.join(place)).map_err(|_| self.full())
+        match symlink(program, self.path.join(place)) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.full()),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn full(&self) -> Record {

@@ -3,6 +3,7 @@
 //! Source: getsops/sops v3.13, `gcpkms/keysource.go`; its variables `SOPS_GCP_KMS_ENDPOINT` and
 //! `SOPS_GCP_KMS_UNIVERSE_DOMAIN` are honoured. `SOPS_GCP_KMS_CLIENT_TYPE` makes no difference: every endpoint speaks REST.
 
+mod aws_subject;
 mod credentials;
 mod source;
 mod target;

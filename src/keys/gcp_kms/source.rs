@@ -9,6 +9,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::aws_subject::AwsSubject;
 use super::credentials::token_url;
 use crate::keys::net::AssertionKey;
 
@@ -60,6 +61,7 @@ pub(super) enum Subject {
     File { path: PathBuf, field: Option<String> },
     Url { url: Url, headers: BTreeMap<String, String>, field: Option<String> },
     Program { command: String },
+    Aws(AwsSubject),
 }
 
 #[derive(Deserialize)]
@@ -101,6 +103,9 @@ struct CredentialSource {
     format: Option<Format>,
     executable: Option<Executable>,
     environment_id: Option<String>,
+    region_url: Option<String>,
+    regional_cred_verification_url: Option<String>,
+    imdsv2_session_token_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -190,9 +195,16 @@ impl External {
             _ => None,
         };
         let subject = match (source.environment_id, source.file, source.url, source.executable) {
-            (Some(_), ..) => {
-                return Err("federates an identity of AWS, which is not supported (use a token in a file or at a URL)");
+            (Some(environment), _, credentials_url, _) if environment == "aws1" => {
+                let url = |text: Option<String>| text.as_deref().map(subject_url).transpose();
+                Subject::Aws(AwsSubject {
+                    verification_url: source.regional_cred_verification_url.ok_or(FIELDS)?,
+                    region_url: url(source.region_url)?,
+                    credentials_url: url(credentials_url)?,
+                    session_url: url(source.imdsv2_session_token_url)?,
+                })
             }
+            (Some(_), ..) => return Err("federates an identity of an unknown version of AWS"),
             (None, Some(path), ..) => Subject::File { path, field },
             (None, None, Some(text), _) => Subject::Url { url: subject_url(&text)?, headers: source.headers, field },
             (None, None, None, Some(executable)) => Subject::Program { command: executable.command },
@@ -258,7 +270,11 @@ mod tests {
         assert_eq!(why(external(json!({"file": "/f"}))), "");
         assert_eq!(why(external(json!({"url": "http://169.254.169.254/x", "headers": {"Metadata": "True"}}))), "");
         assert_eq!(why(external(json!({"executable": {"command": "/bin/x"}}))), "");
-        assert!(why(external(json!({"environment_id": "aws1"}))).contains("AWS"));
+        let sts = "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15";
+        let aws = |id: &str| json!({"environment_id": id, "regional_cred_verification_url": sts, "url": "http://169.254.169.254/x"});
+        assert_eq!(why(external(aws("aws1"))), "");
+        assert!(why(external(aws("aws2"))).contains("AWS"));
+        assert_eq!(why(external(json!({"environment_id": "aws1"}))), FIELDS);
         assert_eq!(why(external(json!({"file": "/f", "format": {"type": "json"}}))), FIELDS);
         assert_eq!(why(external(json!({"url": "http://elsewhere.test/x"}))), URL);
 

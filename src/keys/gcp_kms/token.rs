@@ -135,6 +135,7 @@ impl Tokens<'_> {
                 let reply = self.ask(|| self.client.get(url.clone()).headers(own.clone())).await?;
                 subject_in(reply.body.expose(), field.as_deref())
             }
+            Subject::Aws(aws) => self.aws_subject(aws, &external.audience).await,
             Subject::Program { command } => self.subject_of_program(command, external).await,
         }
     }
@@ -213,7 +214,7 @@ impl Tokens<'_> {
         read_token(&self.ask(make).await?)
     }
 
-    async fn ask(&self, make: impl Fn() -> RequestBuilder) -> Result<Reply, Fault> {
+    pub(super) async fn ask(&self, make: impl Fn() -> RequestBuilder) -> Result<Reply, Fault> {
         let reply = Reply::get(make, self.until).await.map_err(Fault::Call)?;
         match reply.status {
             200 => Ok(reply),

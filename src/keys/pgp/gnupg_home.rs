@@ -83,10 +83,19 @@ impl Public {
         }
     }
 
-    fn fingerprint(&self) -> String {
+    /// The key's fingerprint in upper-case hex.
+    pub fn fingerprint(&self) -> String {
         match self {
             Self::Primary(key) => key.fingerprint().to_string().to_uppercase(),
             Self::Sub(key, _) => key.fingerprint().to_string().to_uppercase(),
+        }
+    }
+
+    /// The fingerprint of the primary key that it belongs to, or that it is.
+    pub fn primary(&self) -> String {
+        match self {
+            Self::Primary(_) => self.fingerprint(),
+            Self::Sub(_, primary) => primary.clone(),
         }
     }
 

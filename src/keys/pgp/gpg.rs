@@ -19,6 +19,7 @@ use crate::keys::order::lock;
 use crate::keys::{KeyPolicy, local};
 use crate::limits;
 use crate::secret::SecretBytes;
+use crate::sops::data_key::IdentityRule;
 
 /// How to run gpg, and what is known of its home.
 pub(super) struct Gpg<'env> {
@@ -39,7 +40,7 @@ enum PublicKeys {
 }
 
 /// What came of asking gpg.
-pub(super) enum Asked {
+pub(super) enum GpgAnswer {
     /// What the message holds.
     Opened(SecretBytes),
     /// It was run, or would have been, and why there is nothing.
@@ -55,22 +56,27 @@ impl<'env> Gpg<'env> {
     }
 
     /// Opens a message that nothing else could.
-    pub(super) fn open(&self, message: &str, recipients: &[&PublicKeyEncryptedSessionKey]) -> Asked {
-        if !self.may_hold_a_key(recipients) {
-            return Asked::NotAsked;
+    pub(super) fn open(
+        &self,
+        message: &str,
+        recipients: &[&PublicKeyEncryptedSessionKey],
+        rule: Option<&dyn IdentityRule>,
+    ) -> GpgAnswer {
+        if !self.may_be_asked(recipients, rule) {
+            return GpgAnswer::NotAsked;
         }
         if !self.policy.allow_exec {
-            return Asked::Failed(ProgramError::Forbidden);
+            return GpgAnswer::Failed(ProgramError::Forbidden);
         }
         let own = self.environment.non_empty("SOPS_GPG_EXEC");
         let program = match (exec::find(own.unwrap_or("gpg"), self.environment), own) {
             (Some(program), _) => program,
-            (None, None) => return Asked::NotAsked,
-            (None, Some(_)) => return Asked::Failed(ProgramError::NotFound),
+            (None, None) => return GpgAnswer::NotAsked,
+            (None, Some(_)) => return GpgAnswer::Failed(ProgramError::NotFound),
         };
         let mut failures = lock(&self.failures);
         if *failures >= limits::GPG_FAILURES {
-            return Asked::Failed(ProgramError::TooManyRuns);
+            return GpgAnswer::Failed(ProgramError::TooManyRuns);
         }
         let arguments = ["--batch", "--no-tty", "--quiet", "--decrypt"].map(str::to_owned);
         let start = Start {
@@ -84,22 +90,33 @@ impl<'env> Gpg<'env> {
         let answer = Program::start(&start, self.environment, &self.policy)
             .and_then(|program| program.answer_to(message.as_bytes()));
         match answer {
-            Ok(content) => Asked::Opened(content),
+            Ok(content) => GpgAnswer::Opened(content),
             Err(error) => {
                 *failures = failures.saturating_add(1);
-                Asked::Failed(error)
+                GpgAnswer::Failed(error)
             }
         }
     }
 
-    /// Whether the keyring has a key that the message names. A hidden recipient may be anyone.
-    fn may_hold_a_key(&self, recipients: &[&PublicKeyEncryptedSessionKey]) -> bool {
-        match self.public_keys.get_or_init(|| self.read_public_keys()) {
-            PublicKeys::Unknown => !recipients.is_empty(),
-            PublicKeys::Keys(keys) => {
-                keys.iter().any(|key| recipients.iter().any(|recipient| key.is_named_by(recipient)))
-            }
-        }
+    /// Whether the keyring has a key that the message names; a hidden recipient may be anyone.
+    ///
+    /// gpg uses whichever key it likes. So under a rule every recipient must be known, and every key that it may be must be
+    /// allowed.
+    fn may_be_asked(&self, recipients: &[&PublicKeyEncryptedSessionKey], rule: Option<&dyn IdentityRule>) -> bool {
+        let keys = match self.public_keys.get_or_init(|| self.read_public_keys()) {
+            PublicKeys::Unknown => return rule.is_none() && !recipients.is_empty(),
+            PublicKeys::Keys(keys) => keys,
+        };
+        let Some(rule) = rule else {
+            return recipients.iter().any(|recipient| keys.iter().any(|key| key.is_named_by(recipient)));
+        };
+        let is_allowed = |key: &Public| rule.allows_pgp(&key.fingerprint(), &key.primary());
+        let is_known = |recipient: &&PublicKeyEncryptedSessionKey| {
+            let is_hidden = recipient.id().map_or(true, |id| id.is_wildcard());
+            let mut named = keys.iter().filter(|key| key.is_named_by(recipient)).peekable();
+            !is_hidden && named.peek().is_some() && named.all(is_allowed)
+        };
+        !recipients.is_empty() && recipients.iter().all(is_known)
     }
 
     fn read_public_keys(&self) -> PublicKeys {

@@ -23,7 +23,7 @@ use pgp::packet::PublicKeyEncryptedSessionKey;
 use pgp::types::{EskType, Password, PkeskVersion};
 
 use self::gnupg_home::GnupgHome;
-use self::gpg::{Asked, Gpg};
+use self::gpg::{Gpg, GpgAnswer};
 use self::secret_keys::PgpSecret;
 use super::directory::{KeyDirectory, KeyFileKind};
 use super::exec::ProgramError;
@@ -114,11 +114,11 @@ impl<'env> Pgp<'env> {
             Found::Locked(by) => {
                 let why = format!("the secret key {by} wants a passphrase");
                 let hint = "name a file with the passphrase in UNSOPS_PGP_PASSPHRASE_FILE";
-                self.last_resort(armored, &named, &why, hint)
+                self.last_resort(armored, &named, rule, &why, hint)
             }
             Found::None => {
                 let (why, hint) = no_key(fingerprint, loaded);
-                self.last_resort(armored, &named, &why, &hint)
+                self.last_resort(armored, &named, rule, &why, &hint)
             }
         }
     }
@@ -128,20 +128,21 @@ impl<'env> Pgp<'env> {
         &self,
         message: &str,
         recipients: &[&PublicKeyEncryptedSessionKey],
+        rule: Option<&dyn IdentityRule>,
         why: &str,
         hint: &str,
     ) -> Result<KeyShare, RefusedReason> {
-        let error = match self.gpg.open(message, recipients) {
-            Asked::Opened(content) if content.expose().is_empty() => {
+        let error = match self.gpg.open(message, recipients, rule) {
+            GpgAnswer::Opened(content) if content.expose().is_empty() => {
                 // Old ones pass over packets that they do not know, and are content.
                 return Err(denied("gpg gave nothing for this message, it may be older than the gpg that made it"));
             }
-            Asked::Opened(content) if content.expose().len() > MOST_SHARE_BYTES => {
+            GpgAnswer::Opened(content) if content.expose().len() > MOST_SHARE_BYTES => {
                 return Err(denied("the PGP message holds more than a data key"));
             }
-            Asked::Opened(content) => return Ok(KeyShare(content)),
-            Asked::NotAsked => None,
-            Asked::Failed(error) => Some(error),
+            GpgAnswer::Opened(content) => return Ok(KeyShare(content)),
+            GpgAnswer::NotAsked => None,
+            GpgAnswer::Failed(error) => Some(error),
         };
         let (why, hint) = match error {
             None => (why.to_owned(), hint.to_owned()),

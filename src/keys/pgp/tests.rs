@@ -226,6 +226,44 @@ fn gpg_opens_what_only_its_agent_can() {
     );
 }
 
+/// Allows the PGP keys of one primary key.
+struct Only(String);
+
+impl IdentityRule for Only {
+    fn allows_age(&self, _: &str) -> bool {
+        false
+    }
+
+    fn allows_pgp(&self, _: &str, primary: &str) -> bool {
+        self.0 == primary
+    }
+}
+
+#[test]
+fn gpg_uses_no_key_that_a_rule_forbids() {
+    let Some(home) = Home::new() else { return };
+    home.generate("rsa2048", "secret");
+    let list = String::from_utf8(home.gpg(&["--with-colons", "--list-keys"], b"")).unwrap();
+    let primary = list.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':');
+    let (named, hidden) = (home.encrypt(&["-r", "t@example"]), home.encrypt(&["-R", "t@example"]));
+    home.gpg(&["--passphrase", "secret", "--decrypt"], named.as_bytes());
+    let (environment, policy) = with_programs(&[("GNUPGHOME", home.path())]);
+    let opens = |message: &str, allowed: &str| {
+        let pgp = Pgp::new(&environment, policy, Arc::new(KeyDirectory::new(&environment)));
+        pgp.open("FPR", message, Some(&Only(allowed.to_owned()))).is_ok()
+    };
+    assert!(opens(&named, primary));
+    assert!(!opens(&named, "0123"), "a forbidden key opened the message");
+    assert!(!opens(&hidden, primary), "gpg may try keys that nobody knows of");
+    let wrapped = Environment::new(environment.variables().map(|(n, v)| (n.to_owned(), v.to_owned())), None)
+        .with("SOPS_GPG_EXEC", "gpg");
+    let pgp = Pgp::new(&wrapped, policy, Arc::new(KeyDirectory::new(&wrapped)));
+    assert!(
+        pgp.open("FPR", &named, Some(&Only(primary.to_owned()))).is_err(),
+        "a wrapper has keys that nobody knows of"
+    );
+}
+
 #[test]
 fn gpg_opens_with_a_preset_passphrase_what_another_agent_holds() {
     let preset = Path::new("/usr/lib/gnupg/gpg-preset-passphrase");

@@ -163,6 +163,29 @@ fn gcp_workload_identity_federation() {
 }
 
 #[test]
+fn gcp_federates_identities_of_aws() {
+    let server = StandIn::start();
+    let Some(attempt) = Attempt::new(&server, Service::Gcp) else { return };
+    let url = server.url();
+    let source = json!({
+        "environment_id": "aws1",
+        "region_url": format!("{url}/latest/meta-data/placement/availability-zone"),
+        "url": format!("{url}/latest/meta-data/iam/security-credentials"),
+        "imdsv2_session_token_url": format!("{url}/latest/api/token"),
+        "regional_cred_verification_url": "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15",
+    });
+    let federated = || {
+        let case = attempt.case();
+        let path = case.root().join("credentials.json");
+        let json = federation(&server, &source, true);
+        case.file("credentials.json", json).env("GOOGLE_APPLICATION_CREDENTIALS", path)
+    };
+    attempt.opens_with_unsops(federated());
+    let keys = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "AKIATEST"), ("AWS_SECRET_ACCESS_KEY", CANARY)];
+    attempt.opens(keys.iter().fold(federated(), |case, (name, value)| case.env(name, value)));
+}
+
+#[test]
 fn gcp_metadata_server() {
     let server = StandIn::start();
     let Some(attempt) = Attempt::new(&server, Service::Gcp) else { return };
@@ -311,4 +334,21 @@ fn aws_sso_cache() {
     let cache = "home/.aws/sso/cache/34c6fceca75e456f25e7e99531e2425c6c1de443.json";
     let case = case.file(cache, cached.to_string()).file("config", config);
     attempt.opens(case.env("HOME", home).env("AWS_CONFIG_FILE", path));
+}
+
+#[test]
+fn aws_instance_metadata() {
+    let server = StandIn::start();
+    let Some(attempt) = Attempt::new(&server, Service::Aws) else { return };
+    let case = attempt.case().env("AWS_EC2_METADATA_DISABLED", "false");
+    attempt.opens(case.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.url()));
+}
+
+#[test]
+fn aws_clock_that_is_wrong() {
+    let server = StandIn::start();
+    let Some(attempt) = Attempt::new(&server, Service::Aws) else { return };
+    let case = attempt.case().env("AWS_ACCESS_KEY_ID", "AKIATEST").env("AWS_SECRET_ACCESS_KEY", token());
+    server.behave(Behaviour::Ahead);
+    attempt.opens(case);
 }

@@ -2,7 +2,7 @@
 //! sops and unsops ask them. All give the one token that the stand-ins take.
 
 use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, alg_id};
 use serde_json::{Value, json};
@@ -39,15 +39,13 @@ pub fn reply(request: &Request) -> Option<(u16, Value)> {
                 false => (400, json!({ "error": "invalid_grant", "error_description": token() })),
             }
         }
-        "/google/sts" => {
-            match field("subject_token") == SUBJECT_TOKEN && field("audience") == "//iam.googleapis.com/pool" {
-                true => (
-                    200,
-                    json!({ "access_token": "federated", "issued_token_type": field("requested_token_type"), "token_type": "Bearer", "expires_in": 3599 }),
-                ),
-                false => (400, json!({ "error": "invalid_grant", "error_description": token() })),
-            }
-        }
+        "/google/sts" => match is_subject(field("subject_token")) && field("audience") == "//iam.googleapis.com/pool" {
+            true => (
+                200,
+                json!({ "access_token": "federated", "issued_token_type": field("requested_token_type"), "token_type": "Bearer", "expires_in": 3599 }),
+            ),
+            false => (400, json!({ "error": "invalid_grant", "error_description": token() })),
+        },
         "/google/impersonate" => match request.header("authorization") == "Bearer federated" {
             true => (200, json!({ "accessToken": token(), "expireTime": "2999-01-01T00:00:00Z" })),
             false => (403, json!({ "error": { "status": "PERMISSION_DENIED", "message": token() } })),
@@ -58,6 +56,22 @@ pub fn reply(request: &Request) -> Option<(u16, Value)> {
             _ => (403, json!({})),
         },
         _ if path.starts_with("/computeMetadata/") => (200, json!("p")),
+        "/latest/api/token" => (200, json!("imds-session")),
+        _ if path.starts_with("/latest/") && request.header("x-aws-ec2-metadata-token") != "imds-session" => {
+            (401, json!(""))
+        }
+        "/latest/meta-data/placement/availability-zone" => (200, json!("us-east-1d")),
+        "/latest/meta-data/iam/security-credentials" | "/latest/meta-data/iam/security-credentials/" => {
+            (200, json!("node"))
+        }
+        "/latest/meta-data/iam/security-credentials/node" => {
+            let mut credentials = aws_credentials();
+            credentials["Code"] = json!("Success");
+            credentials["Type"] = json!("AWS-HMAC");
+            credentials["LastUpdated"] = json!("2026-01-01T00:00:00Z");
+            (200, credentials)
+        }
+        _ if path.starts_with("/latest/") => (404, json!("")),
         "/aws/container" => match request.header("authorization") == token() {
             true => (200, aws_credentials()),
             false => (401, json!({ "message": token() })),
@@ -80,6 +94,21 @@ pub fn reply(request: &Request) -> Option<(u16, Value)> {
     })
 }
 
+/// The other provider's token, or the request of AWS that says who signed it.
+fn is_subject(token: &str) -> bool {
+    let aws: Value = serde_json::from_str(&decode(token)).unwrap_or_default();
+    let names: Vec<_> = aws["headers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|header| header["key"].to_string().to_lowercase())
+        .collect();
+    let is_aws = ["authorization", "host", "x-amz-date", "x-goog-cloud-target-resource"]
+        .iter()
+        .all(|name| names.contains(&format!("\"{name}\"")));
+    token == SUBJECT_TOKEN || is_aws && aws["url"].as_str().is_some_and(|url| url.contains("GetCallerIdentity"))
+}
+
 /// What a container endpoint and a `credential_process` answer.
 pub fn aws_credentials() -> Value {
     json!({
@@ -95,8 +124,10 @@ pub fn is_signed_by_certificate(request: &Request) -> bool {
     let header = assertion.split('.').next().and_then(|header| BASE64_URL_SAFE_NO_PAD.decode(header).ok());
     let header: Value = header.and_then(|header| serde_json::from_slice(&header).ok()).unwrap_or_default();
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).expect("a certificate");
-    let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(certificate.as_ref()));
-    let is_named = header["x5t#S256"] == thumbprint.as_str() || header["x5t"].is_string();
+    let thumbprint = Sha256::digest(certificate.as_ref());
+    // Go's library writes it in the standard alphabet.
+    let named = [BASE64_URL_SAFE_NO_PAD.encode(thumbprint), BASE64_STANDARD.encode(thumbprint)];
+    let is_named = named.iter().any(|thumbprint| header["x5t#S256"] == thumbprint.as_str());
     let claims = claims(assertion, header["alg"].as_str().unwrap_or_default());
     is_named
         && claims.is_some_and(|claims| {
@@ -127,20 +158,21 @@ fn claims(assertion: &str, algorithm: &str) -> Option<Value> {
 /// The fields of a form.
 fn form(request: &Request) -> Vec<(String, String)> {
     let body = String::from_utf8_lossy(&request.body).into_owned();
-    let decode = |text: &str| {
-        let mut bytes = Vec::new();
-        let mut rest = text.bytes();
-        while let Some(byte) = rest.next() {
-            bytes.push(match byte {
-                b'+' => b' ',
-                b'%' => {
-                    let hex: Vec<u8> = rest.by_ref().take(2).collect();
-                    u8::from_str_radix(&String::from_utf8_lossy(&hex), 16).unwrap_or(b'?')
-                }
-                byte => byte,
-            });
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
     body.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect()
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let hex: Vec<u8> = rest.by_ref().take(2).collect();
+                u8::from_str_radix(&String::from_utf8_lossy(&hex), 16).unwrap_or(b'?')
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }

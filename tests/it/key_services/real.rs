@@ -163,6 +163,21 @@ fn openbao_opens_and_refuses() {
     let moved = file.replace(&server.url(), "https://elsewhere.test");
     assert_eq!(generator(&moved, &agent).run().text(), plain());
 
+    // The same names in a namespace.
+    admin("POST", "/v1/sys/namespaces/team1", "{}");
+    let in_team = |path: &str, body: &str| {
+        server.ask("POST", path, "X-Vault-Token: root\r\nX-Vault-Namespace: team1\r\n", body);
+    };
+    in_team("/v1/sys/mounts/team/transit", r#"{"type":"transit"}"#);
+    in_team("/v1/team/transit/keys/good", "{}");
+    let of = |namespace: &str| [environment.as_slice(), &[("VAULT_NAMESPACE", namespace.to_owned())]].concat();
+    let of_team = encrypt(&sops, &of("team1"), &["--hc-vault-transit", &key]);
+    assert_eq!(generator(&of_team, &of("team1")).run().text(), plain());
+    let message = generator(&of_team, &environment).run().failure(6);
+    assert!(message.contains("made with another key (HTTP 400)"), "{message}");
+    let message = generator(&of_team, &of("nowhere")).run().failure(6);
+    assert!(message.contains("(HTTP 40"), "{message}");
+
     admin("PUT", "/v1/sys/seal", "");
     let message = generator(&file, &environment).run().failure(8);
     assert!(message.contains("Vault is sealed (HTTP 503)"), "{message}");
@@ -218,4 +233,103 @@ fn moto_opens_with_context_alias_role_profile_and_web_identity() {
     let case = case.file("credentials", profiles).env("AWS_SHARED_CREDENTIALS_FILE", path);
     let message = case.run().failure(6);
     assert!(message.contains("no AWS credentials in the profile that the file names"), "{message}");
+}
+
+/// An authority with a server and a client, all in PEM.
+struct Certificates {
+    authority: String,
+    server: [String; 2],
+    client: [String; 2],
+}
+
+impl Certificates {
+    /// The server's certificate is for one name only.
+    fn new(name: &str) -> Self {
+        let key = || rcgen::KeyPair::generate().expect("a key");
+        let mut authority = rcgen::CertificateParams::new([]).expect("no names");
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        let authority_key = key();
+        let pem = authority.self_signed(&authority_key).expect("a certificate").pem();
+        let issuer = rcgen::Issuer::new(authority, authority_key);
+        let issue = |name: &str, usage| {
+            let mut parameters = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
+            parameters.extended_key_usages = vec![usage];
+            let key = key();
+            [parameters.signed_by(&key, &issuer).expect("a certificate").pem(), key.serialize_pem()]
+        };
+        Self {
+            server: issue(name, rcgen::ExtendedKeyUsagePurpose::ServerAuth),
+            client: issue("client.test", rcgen::ExtendedKeyUsagePurpose::ClientAuth),
+            authority: pem,
+        }
+    }
+}
+
+#[test]
+fn openbao_behind_tls_wants_a_client_certificate() {
+    let (Some(sops), Some(bao)) = (tool("sops"), python_tool("bao")) else { return };
+    for name in ["127.0.0.1", "vault.example.test"] {
+        let certificates = Certificates::new(name);
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |file: &str, content: &str| {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+            std::fs::write(&path, content).expect("a file");
+            path.display().to_string()
+        };
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let authority = write("ca/ca.pem", &certificates.authority);
+        let listener = format!(
+            "listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  tls_cert_file = \"{}\"\n  tls_key_file = \"{}\"\n  \
+             tls_client_ca_file = \"{authority}\"\n  tls_require_and_verify_client_cert = true\n}}\n",
+            write("server.pem", &certificates.server[0]),
+            write("server.key", &certificates.server[1]),
+        );
+        let config = write("listener.hcl", &listener);
+        let server = Server::start(&bao, |port| {
+            let args = ["server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token"].map(str::to_owned);
+            let own = [format!("-dev-listen-address=127.0.0.1:{port}"), format!("-config={config}")];
+            args.into_iter().chain(own).collect()
+        });
+        let admin = |path: &str, body: &str| server.ask("POST", path, "X-Vault-Token: root\r\n", body);
+        admin("/v1/sys/mounts/transit", r#"{"type":"transit"}"#);
+        admin("/v1/transit/keys/good", "{}");
+
+        let url = format!("https://127.0.0.1:{port}");
+        let mut environment = vec![
+            ("VAULT_ADDR", url.clone()),
+            ("VAULT_TOKEN", "root".to_owned()),
+            ("VAULT_CLIENT_CERT", write("client.pem", &certificates.client[0])),
+            ("VAULT_CLIENT_KEY", write("client.key", &certificates.client[1])),
+            ("VAULT_CACERT", authority),
+        ];
+        if name != "127.0.0.1" {
+            environment.push(("VAULT_TLS_SERVER_NAME", name.to_owned()));
+        }
+        let file = encrypt(&sops, &environment, &["--hc-vault-transit", &format!("{url}/v1/transit/keys/good")]);
+        assert_eq!(generator(&file, &environment).run().text(), plain(), "{name}");
+
+        let without = |left_out: &[&str]| {
+            let mut environment = environment.clone();
+            environment.retain(|(name, _)| !left_out.contains(name));
+            environment
+        };
+        // A directory of authorities in the place of a file.
+        let mut by_path = without(&["VAULT_CACERT"]);
+        by_path.push(("VAULT_CAPATH", dir.path().join("ca").display().to_string()));
+        assert_eq!(generator(&file, &by_path).run().text(), plain(), "{name}");
+
+        generator(&file, &without(&["VAULT_CLIENT_CERT", "VAULT_CLIENT_KEY"])).run().failure(8);
+        let message = generator(&file, &without(&["VAULT_CLIENT_KEY"])).run().failure(6);
+        assert!(message.contains("the client certificate and its key are not a usable pair"), "{message}");
+        if name != "127.0.0.1" {
+            let message = generator(&file, &without(&["VAULT_TLS_SERVER_NAME"])).run().failure(6);
+            assert!(message.contains("the certificate of the service is for another name"), "{message}");
+            let mut other = without(&["VAULT_TLS_SERVER_NAME"]);
+            other.push(("VAULT_TLS_SERVER_NAME", "other.example.test".into()));
+            let message = generator(&file, &other).run().failure(6);
+            assert!(message.contains("the certificate of the service is for another name"), "{message}");
+        }
+    }
 }

@@ -37,6 +37,8 @@ pub enum Behaviour {
     Reset,
     /// One byte a second.
     Trickle,
+    /// Well, to those who see that the clock of AWS stands at 2100.
+    Ahead,
     /// Well, but late.
     Late(Duration),
 }
@@ -271,6 +273,12 @@ fn answer(request: &Request, stream: &mut impl Write, state: &State) -> Option<(
                 std::thread::park_timeout(Duration::from_secs(1));
             }
         }
+        Behaviour::Ahead if !request.header("x-amz-date").starts_with("2100") => {
+            let date = "Date: Fri, 01 Jan 2100 00:00:00 GMT\r\n";
+            let said = json!({"__type": "RequestTimeTooSkewed", "message": CANARY});
+            return write(stream, 400, date, said.to_string().as_bytes());
+        }
+        Behaviour::Ahead => reply(request),
         Behaviour::Late(time) => {
             std::thread::park_timeout(time);
             reply(request)
@@ -281,9 +289,11 @@ fn answer(request: &Request, stream: &mut impl Write, state: &State) -> Option<(
             "WWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/tenant\", \
                 resource=\"https://vault.azure.net\"\r\n"
         }
+        _ if request.path.starts_with("/latest/api/") => "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n",
         _ => "",
     };
-    write(stream, status, header, body.to_string().as_bytes())
+    let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+    write(stream, status, header, body.as_bytes())
 }
 
 fn write(stream: &mut impl Write, status: u16, headers: &str, body: &[u8]) -> Option<()> {
