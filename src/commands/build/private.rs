@@ -120,7 +120,12 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        // kustomize has ended, so nothing is added to it any more.
-        _ = fs::remove_dir_all(&self.path);
+        // A process that is being stopped may still add to it.
+        for _ in 0..3 {
+            match fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {}
+                _ => return,
+            }
+        }
     }
 }
