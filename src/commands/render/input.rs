@@ -93,10 +93,15 @@ fn parts(bytes: Vec<u8>, name: Option<&str>) -> Result<Vec<Part>, Error> {
     if has_stanza.first() == Some(&true) && has_stanza.iter().filter(|has| **has).count() == 1 {
         return Ok(vec![Part::Encrypted(path_of(name), bytes)]);
     }
+    if has_stanza.iter().filter(|has| **has).count() > limits::SOURCES {
+        let message = format!("more than {} encrypted documents", limits::SOURCES);
+        return Err(Record::new(Failure::Generator, message).hint("split the stream").into());
+    }
     let mut parts = Vec::new();
-    for (chunk, has_stanza) in chunks.into_iter().zip(has_stanza) {
+    for (number, (chunk, has_stanza)) in (1_usize..).zip(chunks.into_iter().zip(has_stanza)) {
         if has_stanza {
-            parts.push(Part::EncryptedInStream(path_of(None), chunk.to_vec()));
+            let name = format!("document-{number}.yaml");
+            parts.push(Part::EncryptedInStream(path_of(Some(&name)), chunk.to_vec()));
         } else if has_content(chunk)? {
             for config in Config::read(chunk).map_err(|error| records::of_host(&error))? {
                 parts.push(plain_or_generator(config, name.is_some())?);
@@ -142,7 +147,7 @@ fn documents(bytes: &[u8]) -> Vec<&[u8]> {
         at += line.len();
     }
     chunks.extend(bytes.get(start..));
-    chunks.retain(|chunk| !chunk.trim_ascii().is_empty());
+    chunks.retain(|chunk| !chunk.strip_prefix(b"---").unwrap_or(chunk).trim_ascii().is_empty());
     chunks
 }
 
