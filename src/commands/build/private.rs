@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
+use crate::interruption::{self, Guard};
 
 /// Names that are tried before giving up: another build of the same process id may have left one behind.
 const ATTEMPTS: u32 = 1000;
@@ -15,6 +16,7 @@ const ATTEMPTS: u32 = 1000;
 /// A directory that is removed with everything in it when dropped.
 pub(super) struct PrivateDir {
     path: PathBuf,
+    _guard: Guard,
 }
 
 impl PrivateDir {
@@ -29,9 +31,9 @@ impl PrivateDir {
         let parent = parent.canonicalize().map_err(|_| refuse("the temporary directory does not exist"))?;
         for number in 0..ATTEMPTS {
             let path = parent.join(format!("unsops-build-{}-{number}", std::process::id()));
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => {
-                    let made = Self { path };
+            match interruption::make_dir(&path, |path| DirBuilder::new().mode(0o700).create(path)) {
+                Ok(guard) => {
+                    let made = Self { path, _guard: guard };
                     for part in ["bin", "home", "plugins", "tmp"] {
                         made.make_dir(Path::new(part))?;
                     }
@@ -95,17 +97,7 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
-/// Removes a private directory with everything in it.
-pub(super) fn remove(path: &Path) {
-    // A process that is being stopped may still add to it.
-    for _ in 0..3 {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {}
-            _ => return,
-        }
+        // kustomize has ended, so nothing is added to it any more.
+        _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard};
 use super::relay::{self, Call, Message};
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Record};
-use crate::kustomization;
+
 use crate::secret::SecretBytes;
-use crate::yaml;
+use crate::yaml::{self, fields};
 
 /// The build's end of the socket.
 pub(super) struct Service {
@@ -41,8 +41,7 @@ pub(super) struct Answered {
 impl Answered {
     fn new(call: Call, answer: SecretBytes) -> Self {
         let documents = yaml::parse(&call.config).unwrap_or_default();
-        let get =
-            |name| documents.first().and_then(|config| kustomization::text(&config.root, name)).unwrap_or_default();
+        let get = |name| documents.first().and_then(|config| fields::text(&config.root, name)).unwrap_or_default();
         Self { dir: call.dir, api_version: get("apiVersion").to_owned(), kind: get("kind").to_owned(), answer }
     }
 }

@@ -39,7 +39,6 @@ const ARGOCD_CLIENT: [&str; 5] =
 /// Everything that failed; then there is no answer at all.
 pub fn render(args: &RenderArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     refuse_under_argocd(env)?;
-    let env = &args.keys.apply(env);
     if args.reveal && !args.yes && process::stdout_is_terminal() {
         return Err(Record::new(Failure::Usage, "--reveal would show plaintext on a terminal")
             .hint("redirect standard output, or add --yes if nobody else can see this screen and its history")

@@ -7,7 +7,7 @@ use super::Redaction;
 use super::input::{Input, Part};
 use crate::commands::decrypt::{Decryptor, Make, Places};
 use crate::commands::generate::{collect, of_generator};
-use crate::commands::{records, transform};
+use crate::commands::{policy, records, transform};
 use crate::error::{Error, Failure, Record};
 use crate::generator::{self, Generator, HostAnnotations, Piece, RedactedPiece};
 use crate::host::{AnnotationPolicy, Config, Legacy};
@@ -124,11 +124,14 @@ impl<'a> Parts<'a> {
                 pieces.map(Revealed::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
             }
         }))?;
-        let pieces = revealed.iter().flat_map(|revealed| match revealed {
-            Revealed::Pieces(pieces) => pieces.as_slice(),
-            Revealed::Plain(_) => &[],
-        });
-        let unique = generator::check_unique(pieces);
+        let pieces = || {
+            revealed.iter().flat_map(|revealed| match revealed {
+                Revealed::Pieces(pieces) => pieces.as_slice(),
+                Revealed::Plain(_) => &[],
+            })
+        };
+        collect([policy::check_kinds(self.decryptor.authority(), pieces())].into_iter())?;
+        let unique = generator::check_unique(pieces());
         collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
         Ok(revealed)
     }
