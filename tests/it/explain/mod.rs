@@ -220,7 +220,7 @@ fn pgp_recipients_have_the_names_of_their_public_keys() {
     fs::set_permissions(gnupg.path(), private).expect("a private directory");
     let mut case = Case::new().env("GNUPGHOME", gnupg.path()).file("a.yaml", format!("password: {CANARY}\n"));
     let quiet = ["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""];
-    let mut run = |program: &Path, args: &[&str]| {
+    let run = |program: &Path, args: &[&str]| {
         let run = case.run_with(program, args);
         assert_eq!(run.status, Some(0), "{args:?} {}", run.redacted());
         String::from_utf8(run.stdout).expect("UTF-8")
