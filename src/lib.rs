@@ -15,6 +15,7 @@
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
 //!  L0  yaml/   secret   text   path   number   limits   environment   deadline   color   spelling
+//!                interruption
 //! ```
 //!
 //! Imports only point down, and rooms of L2 do not import each other; `tests/it/architecture.rs` reads the
@@ -32,7 +33,9 @@
 //!    outside names enter messages only as [`text::Printable`]; the panic hook shows the place, never the payload;
 //!    freed heap is wiped by the global allocator.
 //! 3. **Nothing leaves unverified.** [`sops::Cleartext`] is built only with a [`sops::mac::MacVerified`], and that only
-//!    by comparing MACs.
+//!    by comparing MACs, or a re-ordered copy with a file whose MAC was verified ([`sops::reordered`]).
+//!    by comparing MACs. What `render` and `diff` show without keys is [`sops::Redacted`] and [`diff::Snapshot`]: types of
+//!    their own, which nothing that prints plaintext takes.
 //! 4. **Input is hostile.** Every bound stands in [`limits`]; files are opened beneath a root by `jail`.
 //! 5. **An error names the file, the place, the cause and the next step**: [`error::Record`].
 //!
@@ -63,6 +66,7 @@ pub mod error;
 pub mod findings;
 pub mod generator;
 pub mod host;
+pub mod interruption;
 pub mod jail;
 pub mod keys;
 pub mod kustomization;

@@ -5,7 +5,6 @@ use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -13,13 +12,10 @@ use rustix::fs::{Access, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
-
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
+use crate::interruption;
 use crate::secret::SecretBytes;
 
 /// The complete answer. Consumed by [`emit`], so that it is written once.
@@ -58,6 +54,7 @@ pub fn harden() {
     panic::set_hook(Box::new(|info| {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        interruption::clean_up();
         write_stderr(&format!("unsops: error: internal error{place}\nunsops: hint: please report this place\n"));
         // At once, whichever thread it was: standard output is untouched until everything has succeeded, and release
         // builds have no unwinding, which would end in SIGABRT.
@@ -79,19 +76,6 @@ pub fn arguments() -> Vec<OsString> {
 /// The name by which the program was called (`argv[0]`), whatever its file is named.
 pub fn program_name() -> Option<OsString> {
     std::env::args_os().next()
-}
-
-/// Cleans up before SIGINT or SIGTERM ends the process, which they still do.
-///
-/// Best effort: where no thread can be had, nothing is cleaned up.
-pub fn clean_up_when_stopped(clean_up: impl FnOnce() + Send + 'static) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
-    _ = thread::Builder::new().spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            clean_up();
-            _ = emulate_default_handler(signal);
-        }
-    });
 }
 
 /// The path of the program's own file. `None` where the system does not tell.

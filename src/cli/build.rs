@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::KeyArgs;
+
 /// Print what `kustomize build` prints, with every generator of our kinds carried out
 ///
 /// kustomize is started without its flags that let a repository run programs; generators of our kinds are carried out
@@ -37,7 +39,13 @@ pub struct BuildArgs {
     pub output: Option<PathBuf>,
 
     #[command(flatten)]
+    pub keys: KeyArgs,
+
+    #[command(flatten)]
     pub flags: KustomizeFlags,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// kustomize's own flags that are handed on.

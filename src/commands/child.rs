@@ -7,13 +7,13 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::deadline::Deadline;
 use crate::error::{Failure, Record};
+use crate::interruption::{self, Guard};
 use crate::limits;
 use crate::secret::{Secret, SecretBytes};
 
@@ -26,7 +26,6 @@ pub struct Ended {
 }
 
 /// How a program is started.
-#[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// What it is called in messages.
     pub name: &'static str,
@@ -47,50 +46,19 @@ pub struct Start<'a> {
 /// # Errors
 /// It cannot be started, prints too much, or is not done by the deadline; then it was stopped with what it started.
 pub fn run(start: &Start<'_>, deadline: Deadline) -> Result<Ended, Record> {
-    run_among(start, deadline, &Running::default())
-}
-
-/// As [`run`]; while it runs, its process group is among `running`.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_among(start: &Start<'_>, deadline: Deadline, running: &Running) -> Result<Ended, Record> {
-    let child = spawn(start)?;
-    running.add(child.id());
-    let mut program = Program { name: start.name, child, running };
-    let (stdout, stderr) = program.read(deadline)?;
-    let status = program.wait(deadline)?;
+    let (child, guard) = spawn(start)?;
+    let mut running = Running { name: start.name, child, _guard: guard };
+    let (stdout, stderr) = running.read(deadline)?;
+    let status = running.wait(deadline)?;
     Ok(Ended { status, stdout, stderr })
 }
 
-/// The process groups that run, so that they can be stopped when this process is.
-#[derive(Default)]
-pub struct Running(Mutex<Vec<u32>>);
-
-impl Running {
-    /// Stops them all.
-    pub fn stop(&self) {
-        self.ids().iter().for_each(|id| stop_group(*id));
-    }
-
-    fn add(&self, id: u32) {
-        self.ids().push(id);
-    }
-
-    fn remove(&self, id: u32) {
-        self.ids().retain(|known| *known != id);
-    }
-
-    fn ids(&self) -> MutexGuard<'_, Vec<u32>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "the one place that starts kustomize and helm")]
-fn spawn(start: &Start<'_>) -> Result<Child, Record> {
+fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
     let refuse = |what: &str| Record::new(Failure::Usage, format!("{} {what}", start.name)).hint(start.install);
     let mut command = Command::new(start.program);
     if !start.stays_in_group {
+        // It can then be stopped with everything that it started.
         command.process_group(0);
     }
     command
@@ -100,22 +68,21 @@ fn spawn(start: &Start<'_>) -> Result<Child, Record> {
         .envs(start.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => refuse("or its interpreter does not exist"),
-            ErrorKind::PermissionDenied => refuse("is not executable by this user"),
-            _ => refuse("cannot be started"),
-        })
+        .stderr(Stdio::piped());
+    interruption::start(|| command.spawn()).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refuse("or its interpreter does not exist"),
+        ErrorKind::PermissionDenied => refuse("is not executable by this user"),
+        _ => refuse("cannot be started"),
+    })
 }
 
-struct Program<'a> {
+struct Running {
     name: &'static str,
     child: Child,
-    running: &'a Running,
+    _guard: Guard,
 }
 
-impl Program<'_> {
+impl Running {
     /// Reads both streams to their ends.
     fn read(&mut self, deadline: Deadline) -> Result<(SecretBytes, SecretBytes), Record> {
         let (mut stdout, mut stderr) = (self.child.stdout.take(), self.child.stderr.take());
@@ -197,20 +164,16 @@ fn read_some<R: Read>(stream: &mut Option<R>, chunk: &mut [u8], mut take: impl F
     }
 }
 
-impl Drop for Program<'_> {
+impl Drop for Running {
     /// Stops what still runs. Until `wait` has returned, the process id and its group cannot belong to anyone else.
     fn drop(&mut self) {
-        self.running.remove(self.child.id());
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            stop_group(self.child.id());
-            _ = self.child.kill();
-            _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
         }
-    }
-}
-
-fn stop_group(id: u32) {
-    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
-        _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        match i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            Some(group) => _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL),
+            None => _ = self.child.kill(),
+        }
+        _ = self.child.wait();
     }
 }

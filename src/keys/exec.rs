@@ -16,6 +16,7 @@ use rustix::event::PollFlags;
 use super::KeyPolicy;
 use super::local::{wait, wait_readable};
 use crate::environment::Environment;
+use crate::interruption::{self, Guard};
 use crate::limits;
 use crate::secret::{Secret, SecretBytes};
 
@@ -63,6 +64,8 @@ pub(super) struct Program {
     child: Child,
     owns_group: bool,
     deadline: Instant,
+    /// Only where the group is its own: another's is not ours to stop.
+    _guard: Option<Guard>,
 }
 
 /// How to start a program.
@@ -170,8 +173,13 @@ impl Program {
         if owns_group {
             command.process_group(0);
         }
-        match command.spawn() {
-            Ok(child) => Ok(Self { child, owns_group, deadline: deadline(policy) }),
+        let started = if owns_group {
+            interruption::start(|| command.spawn()).map(|(child, guard)| (child, Some(guard)))
+        } else {
+            command.spawn().map(|child| (child, None))
+        };
+        match started {
+            Ok((child, guard)) => Ok(Self { child, owns_group, deadline: deadline(policy), _guard: guard }),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(ProgramError::NotFound),
             Err(_) => Err(ProgramError::NotStarted),
         }

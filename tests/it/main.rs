@@ -17,6 +17,7 @@ mod diff;
 mod differential;
 mod docs;
 mod doctor;
+mod endurance;
 mod explain;
 mod filter;
 mod fixtures;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::commands::child::{self, Running, Start};
+use crate::commands::child::{self, Start};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
@@ -48,8 +48,8 @@ fn is_executable(path: &Path) -> bool {
 ///
 /// # Errors
 /// It is older, or does not run.
-pub(super) fn require_version(start: &Start<'_>, deadline: Deadline, running: &Running) -> Result<(), Record> {
-    let ended = child::run_among(&Start { args: &["version".into()], ..*start }, deadline, running)?;
+pub(super) fn require_version(start: &Start<'_>, deadline: Deadline) -> Result<(), Record> {
+    let ended = child::run(&Start { args: &["version".into()], ..*start }, deadline)?;
     let said = String::from_utf8_lossy(ended.stdout.expose()).into_owned();
     // `v5.8.1`, or in older ones `{kustomize/v4.5.7  2022-08-02T16:35:54Z  }`, `{Version:kustomize/v3.8.7 …`.
     let major = said.split('v').filter_map(|rest| rest.split_once('.')?.0.parse::<u32>().ok()).next();

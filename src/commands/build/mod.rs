@@ -22,17 +22,16 @@ mod stand_in;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 
-use super::child::{self, Ended, Running, Start};
+use super::child::{self, Ended, Start};
 use super::decrypt::Decryptor;
-use super::{encrypted, generate, records};
+use super::{encrypted, generate, plugin_home, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
-use crate::jail::Root;
+use crate::jail::{JailError, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::process::{self, Output};
 use crate::secret::SecretBytes;
@@ -110,6 +109,7 @@ const NETWORK_VARIABLES: [&str; 14] = [
 /// # Errors
 /// As [`build`]; or the file of `--output` cannot be written.
 pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    let env = &args.keys.apply(env);
     let needs_network = args.allow_remote || args.flags.enable_helm;
     let request = Request {
         dir: args.dir.clone(),
@@ -157,11 +157,7 @@ pub(super) fn build_with(
 ) -> Result<SecretBytes, Error> {
     let program = kustomize::find(request.kustomize.as_deref(), env)?;
     let dir = directory(&request.dir, env)?;
-    let root = match &request.root {
-        Some(root) => Root::with(root),
-        None => Root::discover_from(env, &dir),
-    }
-    .map_err(records::of_file)?;
+    let root = root(request, &dir, env).map_err(records::of_file)?;
     let keyring =
         Keyring::from_environment(env, request.keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(&root, &keyring, env)?;
@@ -174,14 +170,6 @@ pub(super) fn build_with(
     let this = process::executable()
         .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
     let private = prepare(&plan, &this, request, env)?;
-    let running = Arc::new(Running::default());
-    process::clean_up_when_stopped({
-        let (path, running) = (private.path().to_owned(), Arc::clone(&running));
-        move || {
-            running.stop();
-            private::remove(&path);
-        }
-    });
     let start_dir = if rewritten.is_empty() {
         dir.clone()
     } else {
@@ -223,8 +211,8 @@ pub(super) fn build_with(
     let (version, ended) = thread::scope(|scope| {
         scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
         // Beside the build, which need not wait for it.
-        let version = scope.spawn(|| kustomize::require_version(&start, deadline, &running));
-        let ended = child::run_among(&start, deadline, &running);
+        let version = scope.spawn(|| kustomize::require_version(&start, deadline));
+        let ended = child::run(&start, deadline);
         service.close();
         (version.join(), ended)
     });
@@ -236,7 +224,8 @@ pub(super) fn build_with(
     let paths: [(&Path, &str); 4] =
         [(&start_dir, "."), (&tree, ""), (&private.tmp(), "TMPDIR"), (private.path(), "TMPDIR")];
     let output = succeeded(ended?, &calls, &paths)?;
-    let calls: Vec<(PathBuf, &Answered)> = calls.iter().map(|call| (real(&call.dir), call)).collect();
+    let calls: Vec<(PathBuf, &Answered)> =
+        calls.iter().map(|call| (plan::without_links(real(&call.dir)), call)).collect();
     let mut missing = plan.check(&calls);
     missing.extend(clones.check(&calls));
     if let Some(error) = Error::collect(missing) {
@@ -261,6 +250,19 @@ fn directory(dir: &Path, env: &Environment) -> Result<PathBuf, Record> {
     let path = env.current_dir().map_or_else(|| dir.to_owned(), |current| current.join(dir));
     let path = path.canonicalize().map_err(|_| refuse("no such directory"))?;
     if path.is_dir() { Ok(path) } else { Err(refuse("not a directory")) }
+}
+
+/// The allowed root: without a Git work tree it is the working directory, where that holds the kustomization.
+fn root(request: &Request, dir: &Path, env: &Environment) -> Result<Root, JailError> {
+    if let Some(root) = &request.root {
+        return Root::with(root);
+    }
+    let found = Root::discover_from(env, dir)?;
+    let is_alone = found.path() == dir && env.var_os("UNSOPS_ROOT").is_none() && !dir.join(".git").exists();
+    match env.current_dir().and_then(|current| current.canonicalize().ok()) {
+        Some(current) if is_alone && dir.starts_with(&current) && current.parent().is_some() => Root::with(&current),
+        _ => Ok(found),
+    }
 }
 
 /// Makes the private directory and its links.
@@ -325,15 +327,6 @@ fn succeeded(ended: Ended, calls: &[Answered], paths: &[(&Path, &str)]) -> Resul
 
 /// A plugin in the operator's own plugin directory: the first directory that exists counts, as kustomize has it.
 fn own_plugin(link: &Path, env: &Environment) -> Option<PathBuf> {
-    let variable = |name: &str, rest: &str| {
-        env.var_os(name).filter(|value| !value.is_empty()).map(|value| Path::new(value).join(rest))
-    };
-    let homes = [
-        variable("KUSTOMIZE_PLUGIN_HOME", ""),
-        variable("XDG_CONFIG_HOME", "kustomize/plugin"),
-        variable("HOME", ".config/kustomize/plugin"),
-        variable("HOME", "kustomize/plugin"),
-    ];
-    let home = homes.into_iter().flatten().find(|home| home.is_dir())?;
+    let home = plugin_home::candidates(env).into_iter().map(|home| home.path).find(|home| home.is_dir())?;
     Some(home.join(link)).filter(|plugin| plugin.is_absolute() && plugin.is_file())
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
+use crate::interruption::{self, Guard};
 use crate::limits;
 
 /// Names that are tried before giving up: another build of the same process id may have left one behind.
@@ -39,6 +40,7 @@ fn parent(env: &Environment) -> PathBuf {
 /// A directory that is removed with everything in it when dropped.
 pub(super) struct PrivateDir {
     path: PathBuf,
+    _guard: Guard,
 }
 
 impl PrivateDir {
@@ -52,9 +54,9 @@ impl PrivateDir {
         let parent = parent(env).canonicalize().map_err(|_| refuse("the temporary directory does not exist"))?;
         for number in 0..ATTEMPTS {
             let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => {
-                    let made = Self { path };
+            match interruption::make_dir(&path, |path| DirBuilder::new().mode(0o700).create(path)) {
+                Ok(guard) => {
+                    let made = Self { path, _guard: guard };
                     for part in ["bin", "home", "plugins", "tmp"] {
                         made.make_dir(Path::new(part))?;
                     }
@@ -118,17 +120,7 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
-/// Removes a private directory with everything in it.
-pub(super) fn remove(path: &Path) {
-    // A process that is being stopped may still add to it.
-    for _ in 0..3 {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {}
-            _ => return,
-        }
+        // kustomize has ended, so nothing is added to it any more.
+        _ = fs::remove_dir_all(&self.path);
     }
 }

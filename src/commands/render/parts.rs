@@ -7,7 +7,7 @@ use super::Redaction;
 use super::input::{Input, Part};
 use crate::commands::decrypt::{Decryptor, Make, Places};
 use crate::commands::generate::{collect, of_generator};
-use crate::commands::records;
+use crate::commands::{policy, records, transform};
 use crate::error::{Error, Failure, Record};
 use crate::generator::{self, Generator, HostAnnotations, Piece, RedactedPiece};
 use crate::host::{AnnotationPolicy, Config, Legacy};
@@ -99,11 +99,14 @@ impl<'a> Parts<'a> {
                 pieces.map(Revealed::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
             }
         }))?;
-        let pieces = revealed.iter().flat_map(|revealed| match revealed {
-            Revealed::Pieces(pieces) => pieces.as_slice(),
-            Revealed::Plain(_) => &[],
-        });
-        let unique = generator::check_unique(pieces);
+        let pieces = || {
+            revealed.iter().flat_map(|revealed| match revealed {
+                Revealed::Pieces(pieces) => pieces.as_slice(),
+                Revealed::Plain(_) => &[],
+            })
+        };
+        collect([policy::check_kinds(self.decryptor.authority(), pieces())].into_iter())?;
+        let unique = generator::check_unique(pieces());
         collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
         Ok(revealed)
     }
@@ -146,6 +149,10 @@ pub(super) fn answer_legacy(
     redaction: &Redaction,
 ) -> Result<SecretBytes, Error> {
     let legacy = Legacy::read(config, stdin).map_err(|error| records::of_host(&error))?;
+    if transform::is_decrypt(legacy.config().manifest()) {
+        // What is encrypted in resources is redacted where they come out.
+        return Ok(legacy.respond(&[]));
+    }
     let generator = collect([parse(legacy.config())].into_iter())?;
     let generators = generator.into_iter().map(|generator| Parsed::Generator(generator, None)).collect();
     let parts = Parts { parts: generators, current_dir: Some(dir), folder: None, decryptor };

@@ -5,7 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{certificate, field_mut, string};
+use crate::sops::inspect::may_be_sops;
 use crate::sops::placeholder::{Seed, UNENCRYPTED, holds_placeholder, is_placeholder};
+use crate::sops::{Format, Redacted};
 use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::{Kind, Node, ScalarStyle};
 
@@ -41,9 +43,9 @@ pub(super) fn redact(secret: &mut Node) {
     let has_values = |key: &Node, name: &str| text_of(key).is_some_and(|key| key.eq_ignore_ascii_case(name));
     for (key, values) in fields.iter_mut() {
         if has_values(key, "stringData") {
-            each_value(values, &mut |_, value| redact_text(value));
+            each_value(values, &mut redact_text);
         } else if has_values(key, "data") {
-            each_value(values, &mut |_, value| redact_base64(value));
+            each_value(values, &mut redact_base64);
         }
     }
     give_form(fields, &secret_type);
@@ -55,24 +57,42 @@ pub(super) fn redact(secret: &mut Node) {
     }
 }
 
-fn redact_text(value: &mut Node) {
+fn redact_text(key: &Node, value: &mut Node) {
     let Some(text) = text_of(value) else { return hide(value) };
     if !text.is_empty() && !holds_placeholder(text.as_bytes()) {
-        *value = string(UNENCRYPTED);
+        *value = string(&stand_in(key, text.as_bytes()));
     }
 }
 
-fn redact_base64(value: &mut Node) {
+fn redact_base64(key: &Node, value: &mut Node) {
     let Some(text) = text_of(value) else { return hide(value) };
     let plain = if text.is_empty() {
         return;
     } else if holds_placeholder(text.as_bytes()) {
         text
     } else {
-        let decoded = STANDARD.decode(text.trim_ascii()).ok().filter(|decoded| holds_placeholder(decoded));
-        decoded.and_then(|decoded| String::from_utf8(decoded).ok()).unwrap_or_else(|| UNENCRYPTED.to_owned())
+        let decoded = STANDARD.decode(text.trim_ascii()).unwrap_or_default();
+        if holds_placeholder(&decoded) {
+            String::from_utf8_lossy(&decoded).into_owned()
+        } else {
+            stand_in(key, &decoded)
+        }
     };
     *value = string(&STANDARD.encode(plain));
+}
+
+/// What stands for a value that holds no placeholder: for a whole SOPS file (kustomize's own `secretGenerator` over
+/// encrypted files, as people do with Flux) its text with placeholders, for anything else that it is not encrypted.
+fn stand_in(key: &Node, value: &[u8]) -> String {
+    if !may_be_sops(value) {
+        return UNENCRYPTED.to_owned();
+    }
+    let format = Format::from_path(&text_of(key).unwrap_or_default());
+    let redacted = Redacted::without_keys(value, format).ok().and_then(|redacted| redacted.text().ok());
+    match redacted.map(|text| String::from_utf8_lossy(text.expose()).into_owned()) {
+        Some(text) if holds_placeholder(text.as_bytes()) => text,
+        _ => Seed::of_text(&String::from_utf8_lossy(value)).text(),
+    }
 }
 
 /// A value that is no text, and so wrong in a Secret: it keeps its type, for schemas to complain of, and nothing else.
