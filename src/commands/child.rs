@@ -58,6 +58,7 @@ fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
     let refuse = |what: &str| Record::new(Failure::Usage, format!("{} {what}", start.name)).hint(start.install);
     let mut command = Command::new(start.program);
     if !start.stays_in_group {
+        // It can then be stopped with everything that it started.
         command.process_group(0);
     }
     command
