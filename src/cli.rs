@@ -2,10 +2,12 @@
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
 mod build;
+mod check;
 mod cmp;
 mod color;
 mod completions;
 mod diff;
+mod doctor;
 mod explain;
 mod filter;
 mod install;
@@ -22,10 +24,12 @@ use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
 pub use self::build::BuildArgs;
+pub use self::check::{CheckArgs, CheckOutput, CheckSeverity};
 pub use self::cmp::{CmpArgs, CmpCommand};
 pub use self::color::ColorArgs;
-pub use self::completions::CompletionsArgs;
+pub use self::completions::{CompletionsArgs, ManArgs};
 pub use self::diff::{DiffArgs, DiffForm};
+pub use self::doctor::{DoctorArgs, DoctorOutput};
 pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::filter::FilterArgs;
 pub use self::install::InstallArgs;
@@ -81,13 +85,14 @@ struct Arguments {
 pub enum Command {
     Build(BuildArgs),
     Cmp(CmpArgs),
+    Check(CheckArgs),
     Completions(CompletionsArgs),
+    Doctor(DoctorArgs),
     Explain(ExplainArgs),
     Install(InstallArgs),
     Filter(FilterArgs),
     Diff(DiffArgs),
-    /// Print the manual page (roff)
-    Man,
+    Man(ManArgs),
     Render(RenderArgs),
 }
 
@@ -95,6 +100,9 @@ pub enum Command {
 pub fn definition() -> clap::Command {
     Arguments::command()
 }
+
+/// Set by `unsops build` for the kustomize that it starts: the real git, where kustomize may fetch.
+pub const BUILD_GIT: &str = "UNSOPS_BUILD_GIT";
 
 /// Set by `unsops build` for the kustomize that it starts: the socket by which plugin calls reach it.
 pub const BUILD_SOCKET: &str = "UNSOPS_BUILD_SOCKET";

@@ -19,7 +19,7 @@ mod place;
 mod tests;
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
@@ -155,6 +155,30 @@ impl Root {
             }
             Err(Refused::Rule(reason)) => Err(refuse(reason)),
         }
+    }
+
+    /// Puts new text into a file beneath the root: complete or not at all, with the same permissions. For `--fix` only.
+    ///
+    /// # Errors
+    /// The file is a symbolic link or not regular, or the directory takes no new file.
+    pub fn replace(&self, path: &str, text: &[u8]) -> io::Result<()> {
+        let metadata = self.dir.symlink_metadata(path)?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let new = format!("{path}.unsops-{}", std::process::id());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let written = self.dir.open_with(&new, &options).and_then(|mut file| {
+            file.write_all(text)?;
+            file.set_permissions(metadata.permissions())?;
+            file.sync_all()?;
+            self.dir.rename(&new, &self.dir, path)
+        });
+        if written.is_err() {
+            _ = self.dir.remove_file(&new);
+        }
+        written
     }
 
     /// Says what a path beneath the root leads to, symbolic links followed; the empty path is the root.
@@ -297,6 +321,7 @@ fn read_bounded(file: File, size: u64, limit: usize) -> Result<Vec<u8>, Refused>
     // One more, so that the end of the file is seen without growing.
     bytes.try_reserve_exact(size.saturating_add(1)).map_err(|_| Refused::Io(io::ErrorKind::OutOfMemory.into()))?;
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(bound).read_to_end(&mut bytes).map_err(Refused::Io)?;
+    // The standard library's file reads into fresh memory without wiping it first.
+    file.into_std().take(bound).read_to_end(&mut bytes).map_err(Refused::Io)?;
     if bytes.len() > limit { Err(too_large) } else { Ok(bytes) }
 }

@@ -10,9 +10,7 @@
 //!             | Invocation, Environment                            Output | Error
 //!  L3  commands/   one file per sub-command; generate.rs is the plugin path: the only place where the parts meet
 //!             | Generator            | SourcePath -> FileBytes       | Keyring behind Guard
-//!  L2  generator/  host/  kustomization/  jail  walk  recipient/  policy/  keys/   age pgp aws gcp azure vault
-//!             | Generator            | SourcePath -> FileBytes       | Keyring
-//!  L2  generator/  host/  kustomization/  diff/  jail  walk  recipient/   keys/   age pgp aws gcp azure vault
+//!  L2  generator/  host/  kustomization/  findings/  diff/  jail  walk  recipient/  policy/  keys/
 //!             | Cleartext            | bytes                         | impl sops::KeyService
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
@@ -62,6 +60,7 @@ pub mod deadline;
 pub mod diff;
 pub mod environment;
 pub mod error;
+pub mod findings;
 pub mod generator;
 pub mod host;
 pub mod jail;

@@ -245,3 +245,9 @@ pub const POLICY_PATTERNS: usize = 10_000;
 
 /// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
 pub const PATTERN_BYTES: usize = 4096;
+/// Most findings of one check that are shown; code scanning takes 5,000 of a run.
+pub const FINDINGS: usize = 5000;
+/// Most findings of one rule in one file that are shown.
+pub const FINDINGS_OF_A_RULE: usize = 20;
+/// Most creation rules of one `.sops.yaml` that are looked at.
+pub const CREATION_RULES: usize = 1000;

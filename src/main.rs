@@ -32,6 +32,9 @@ fn run() -> Result<u8, Error> {
     let env = process::environment();
     let deadline = Deadline::start(&env);
     let args: Vec<OsString> = process::arguments();
+    if let Some(code) = build::stand_in(process::program_name().as_deref(), &args, &env, deadline)? {
+        return Ok(code);
+    }
     let output = match cli::parse(&args, &env, process::stdin_is_terminal())? {
         Invocation::Print(text) => Output::new(Secret::new(text.into_bytes())),
         Invocation::Command(command) => commands::run(command, &env, deadline)?,

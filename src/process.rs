@@ -5,12 +5,17 @@ use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::panic;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Access, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -76,6 +81,19 @@ pub fn program_name() -> Option<OsString> {
     std::env::args_os().next()
 }
 
+/// Cleans up before SIGINT or SIGTERM ends the process, which they still do.
+///
+/// Best effort: where no thread can be had, nothing is cleaned up.
+pub fn clean_up_when_stopped(clean_up: impl FnOnce() + Send + 'static) {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+    _ = thread::Builder::new().spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            clean_up();
+            _ = emulate_default_handler(signal);
+        }
+    });
+}
+
 /// The path of the program's own file. `None` where the system does not tell.
 pub fn executable() -> Option<PathBuf> {
     std::env::current_exe().ok()
@@ -97,6 +115,21 @@ pub fn stdin_is_terminal() -> bool {
 /// Whether a person reads standard output.
 pub fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
+}
+
+/// Whether a person reads standard error: only then is progress shown.
+pub fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// The time, in seconds since 1970: `SOURCE_DATE_EPOCH` where it is set (reproducible-builds.org), else the clock's.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the clock; only reports about ages use it")]
+pub fn now(env: &Environment) -> u64 {
+    let asked = env.non_empty("SOURCE_DATE_EPOCH").and_then(|seconds| seconds.parse().ok());
+    asked.unwrap_or_else(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    })
 }
 
 /// Reads standard input to its end.

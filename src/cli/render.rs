@@ -36,6 +36,10 @@ pub struct RenderArgs {
     #[arg(long, value_name = "PATH")]
     pub kustomize: Option<PathBuf>,
 
+    /// Leave out the mark that no API server takes, for validators that check as an API server does
+    #[arg(long, conflicts_with = "reveal")]
+    pub for_validators: bool,
+
     /// Say nothing on standard error when it works
     #[arg(long, short)]
     pub quiet: bool,

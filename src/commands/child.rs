@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -25,6 +26,7 @@ pub struct Ended {
 }
 
 /// How a program is started.
+#[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// What it is called in messages.
     pub name: &'static str,
@@ -42,10 +44,43 @@ pub struct Start<'a> {
 /// # Errors
 /// It cannot be started, prints too much, or is not done by the deadline; then it was stopped with what it started.
 pub fn run(start: &Start<'_>, deadline: Deadline) -> Result<Ended, Record> {
-    let mut running = Running { name: start.name, child: spawn(start)? };
-    let (stdout, stderr) = running.read(deadline)?;
-    let status = running.wait(deadline)?;
+    run_among(start, deadline, &Running::default())
+}
+
+/// As [`run`]; while it runs, its process group is among `running`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_among(start: &Start<'_>, deadline: Deadline, running: &Running) -> Result<Ended, Record> {
+    let child = spawn(start)?;
+    running.add(child.id());
+    let mut program = Program { name: start.name, child, running };
+    let (stdout, stderr) = program.read(deadline)?;
+    let status = program.wait(deadline)?;
     Ok(Ended { status, stdout, stderr })
+}
+
+/// The process groups that run, so that they can be stopped when this process is.
+#[derive(Default)]
+pub struct Running(Mutex<Vec<u32>>);
+
+impl Running {
+    /// Stops them all.
+    pub fn stop(&self) {
+        self.ids().iter().for_each(|id| stop_group(*id));
+    }
+
+    fn add(&self, id: u32) {
+        self.ids().push(id);
+    }
+
+    fn remove(&self, id: u32) {
+        self.ids().retain(|known| *known != id);
+    }
+
+    fn ids(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts kustomize and helm")]
@@ -69,12 +104,13 @@ fn spawn(start: &Start<'_>) -> Result<Child, Record> {
         })
 }
 
-struct Running {
+struct Program<'a> {
     name: &'static str,
     child: Child,
+    running: &'a Running,
 }
 
-impl Running {
+impl Program<'_> {
     /// Reads both streams to their ends.
     fn read(&mut self, deadline: Deadline) -> Result<(SecretBytes, SecretBytes), Record> {
         let (mut stdout, mut stderr) = (self.child.stdout.take(), self.child.stderr.take());
@@ -156,16 +192,20 @@ fn read_some<R: Read>(stream: &mut Option<R>, chunk: &mut [u8], mut take: impl F
     }
 }
 
-impl Drop for Running {
+impl Drop for Program<'_> {
     /// Stops what still runs. Until `wait` has returned, the process id and its group cannot belong to anyone else.
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return;
+        self.running.remove(self.child.id());
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            stop_group(self.child.id());
+            _ = self.child.kill();
+            _ = self.child.wait();
         }
-        match i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            Some(group) => _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL),
-            None => _ = self.child.kill(),
-        }
-        _ = self.child.wait();
+    }
+}
+
+fn stop_group(id: u32) {
+    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
+        _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }

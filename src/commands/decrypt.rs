@@ -65,6 +65,11 @@ impl<'a> Decryptor<'a> {
         })
     }
 
+    /// The root beneath which it reads.
+    pub fn root(&self) -> &'a Root {
+        self.root
+    }
+
     /// What this run may do.
     pub fn authority(&self) -> &Authority {
         &self.authority

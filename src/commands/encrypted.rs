@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::error::{Error, Failure, Record};
 use crate::limits;
 use crate::text::Printable;
-use crate::yaml::{self, Document, Kind, Node};
+use crate::yaml::{self, Kind, Node};
 
 /// With the value `Disabled` (in any letter case) an object is left as it is: the annotation of Flux' controller.
 pub const OPT_OUT: &str = "kustomize.toolkit.fluxcd.io/decrypt";
@@ -28,12 +28,13 @@ pub fn check(manifests: &[u8]) -> Result<(), Error> {
             .hint("an empty result would make Argo CD delete what it has deployed")
             .into());
     }
-    let found: Vec<Record> = documents.iter().filter_map(encrypted).take(limits::ERRORS).collect();
+    let found: Vec<Record> =
+        documents.iter().filter_map(|document| left_in(&document.root)).take(limits::ERRORS).collect();
     Error::collect(found).map_or(Ok(()), Err)
 }
 
-fn encrypted(document: &Document) -> Option<Record> {
-    let root = &document.root;
+/// What is encrypted in an object that may not be.
+pub fn left_in(root: &Node) -> Option<Record> {
     if is_opted_out(root) {
         return None;
     }

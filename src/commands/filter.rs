@@ -1,7 +1,7 @@
 //! `unsops filter`: manifests in, the same manifests with what is encrypted among them decrypted.
 
-use super::in_place::{Decryption, Sources};
-use super::{encrypted, records};
+use super::in_place::{Decryption, Sources, mac_of};
+use super::{encrypted, policy, records};
 use crate::cli::FilterArgs;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -11,9 +11,14 @@ use crate::keys::{KeyPolicy, Keyring};
 use crate::limits;
 use crate::process::{self, Output};
 use crate::secret::{Secret, SecretBytes};
+use crate::sops::Format;
 use crate::sops::mac::Unordered;
+use crate::sops::reordered::Witness;
 use crate::yaml::writer::write_manifest;
-use crate::yaml::{self, Document, Kind};
+use crate::yaml::{self, Document};
+
+/// The next step where a proof is missing although there are sources.
+const HINT_SOURCE: &str = "no file of --source has this MAC and verifies: name the directory with the files that kustomize read, as they were then";
 
 /// The next step where a proof is missing.
 const HINT: &str =
@@ -41,15 +46,18 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
         Some(dir) => Some(Root::with(dir).map_err(records::of_file)?),
         None => None,
     };
+    let authority = policy::in_force(env)?;
+    let keys = authority.guard(&keyring);
     let sources = match &root {
-        Some(root) => Sources::below(root, &keyring),
-        None => Sources::none(&keyring),
+        Some(root) => Sources::below(root, &keys, &authority),
+        None => Sources::none(&keys, &authority),
     };
     let decryption = Decryption {
-        keys: &keyring,
+        keys: &keys,
+        authority: &authority,
         sources: &sources,
         accepted: args.accept_reordered.then_some(Unordered),
-        hint: HINT,
+        hint: if root.is_some() { HINT_SOURCE } else { HINT },
     };
     filter(&manifests, &decryption).map(Output::new)
 }
@@ -62,15 +70,18 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
 pub fn filter(manifests: &[u8], decryption: &Decryption<'_>) -> Result<SecretBytes, Error> {
     let mut out = Vec::with_capacity(manifests.len());
     let mut failed = Vec::new();
-    for chunk in chunks(manifests) {
-        match filter_chunk(chunk, decryption) {
-            Ok(None) => out.extend_from_slice(chunk),
-            Ok(Some(text)) => {
-                if !out.is_empty() || chunk.starts_with(b"---") {
+    let chunks: Vec<Chunk<'_>> = chunks(manifests).into_iter().map(Chunk::parse).collect::<Result<_, _>>()?;
+    take_whole_files(manifests, &chunks, decryption);
+    for chunk in chunks {
+        let text = chunk.text;
+        match chunk.filter(decryption) {
+            Ok(None) => out.extend_from_slice(text),
+            Ok(Some(filtered)) => {
+                if !out.is_empty() || text.starts_with(b"---") {
                     end_line(&mut out);
                     out.extend_from_slice(b"---\n");
                 }
-                out.extend_from_slice(text.expose().as_bytes());
+                out.extend_from_slice(filtered.expose().as_bytes());
             }
             Err(record) => failed.push(record),
         }
@@ -82,25 +93,57 @@ pub fn filter(manifests: &[u8], decryption: &Decryption<'_>) -> Result<SecretByt
     Ok(Secret::new(out))
 }
 
-/// One document; `None` where nothing in it is encrypted.
-fn filter_chunk(chunk: &[u8], decryption: &Decryption<'_>) -> Result<Option<Secret<String>>, Record> {
-    let documents = yaml::parse(chunk).map_err(|error| {
-        Record::new(Failure::Generator, format!("a document on standard input is not YAML: {error}"))
-    })?;
-    let mut filtered = Vec::new();
-    let is_whole = documents.len() == 1;
-    let mut has_any = false;
-    for mut document in documents {
-        if matches!(document.root.kind, Kind::Mapping(..)) {
-            has_any |= decryption.object(&mut document.root, is_whole.then_some(chunk))?;
+/// A piece of the stream that holds one document, rarely more (`...` ends one, too).
+struct Chunk<'s> {
+    text: &'s [u8],
+    documents: Vec<Document>,
+}
+
+impl<'s> Chunk<'s> {
+    fn parse(text: &'s [u8]) -> Result<Self, Record> {
+        let refuse =
+            |error| Record::new(Failure::Generator, format!("a document on standard input is not YAML: {error}"));
+        Ok(Self { text, documents: yaml::parse(text).map_err(refuse)? })
+    }
+
+    /// The MAC of an encrypted document.
+    fn mac(&self) -> Option<&str> {
+        match self.documents.as_slice() {
+            [document] => mac_of(&document.root),
+            _ => None,
         }
-        filtered.push(Document { root: document.root, ..Document::default() });
     }
-    if !has_any {
-        return Ok(None);
+
+    /// The text that takes its place; `None` where nothing in it is encrypted.
+    fn filter(mut self, decryption: &Decryption<'_>) -> Result<Option<Secret<String>>, Record> {
+        let is_whole = self.documents.len() == 1;
+        let mut has_any = false;
+        for document in &mut self.documents {
+            has_any |= decryption.object(&mut document.root, is_whole.then_some(self.text))?;
+        }
+        if !has_any {
+            return Ok(None);
+        }
+        let plain = self.documents.into_iter().map(|document| Document { root: document.root, ..Document::default() });
+        let texts: Vec<String> = plain.map(|document| write_manifest(&document)).collect();
+        Ok(Some(Secret::new(texts.join("---\n"))))
     }
-    let texts: Vec<String> = filtered.iter().map(write_manifest).collect();
-    Ok(Some(Secret::new(texts.join("---\n"))))
+}
+
+/// An encrypted file of several documents has one MAC, which stands in each of them: where they follow one another, as
+/// in the file, they prove each other.
+fn take_whole_files(stream: &[u8], chunks: &[Chunk<'_>], decryption: &Decryption<'_>) {
+    let mut start = 0;
+    for run in chunks.chunk_by(|one, next| one.mac().is_some() && one.mac() == next.mac()) {
+        let length: usize = run.iter().map(|chunk| chunk.text.len()).sum();
+        let text = stream.get(start..start + length).unwrap_or_default();
+        start += length;
+        if run.len() > 1
+            && let Ok(witness) = Witness::open(text, Format::Yaml, decryption.keys)
+        {
+            decryption.sources.add(witness);
+        }
+    }
 }
 
 /// The documents of a stream: each begins with its `---`, where it has one.

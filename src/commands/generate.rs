@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::decrypt::{Decryptor, Opened, Places};
-use super::{policy, records};
+use super::{policy, records, transform};
 use crate::cli::Invocation;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -89,8 +89,16 @@ impl Call {
         }
     }
 
+    /// None where the call is one of `Decrypt`.
     fn generators(&self) -> Result<Vec<Generator>, Error> {
+        if self.decrypts() {
+            return Ok(Vec::new());
+        }
         collect(self.configs().iter().map(parse))
+    }
+
+    fn decrypts(&self) -> bool {
+        matches!(self.configs(), [config] if config.is_handed_over() && transform::is_decrypt(config.manifest()))
     }
 
     /// Decrypts, renders, and puts the answer into the caller's form.
@@ -100,6 +108,17 @@ impl Call {
         decryptor: &Decryptor<'_>,
         current_dir: Option<&Path>,
     ) -> Result<SecretBytes, Error> {
+        if self.decrypts() {
+            return match (self, self.configs()) {
+                (Self::Legacy(call), _) => transform::legacy(call, decryptor, current_dir),
+                (Self::ResourceList(call), [config]) => {
+                    transform::function(call, config.manifest(), decryptor, current_dir)
+                }
+                _ => Err(Record::new(Failure::Generator, "Decrypt is a transformer of kustomize")
+                    .hint("for manifests on standard input: unsops filter")
+                    .into()),
+            };
+        }
         let opened = collect(
             self.configs()
                 .iter()

@@ -1,6 +1,6 @@
 //! Two snapshots, and what is different.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::snapshot::{Digest, Look, Snapshot, Value};
 use crate::limits;
@@ -145,24 +145,28 @@ fn compare_facts(before: Option<&Snapshot>, after: Option<&Snapshot>, diff: &mut
             diff.metadata.push(MetadataChange { name, before, after });
         }
     }
-    let empty = BTreeSet::new();
-    let recipients =
-        |side: Option<&'_ Snapshot>| side.map(|side| side.facts.recipients.clone()).unwrap_or(empty.clone());
+    let none = BTreeMap::new();
+    let recipients = |side: Option<&Snapshot>| side.map_or(&none, |side| &side.facts.recipients).clone();
     let (old, new) = (recipients(before), recipients(after));
-    for gone in old.difference(&new) {
+    let is_gone = |name: &&String| !new.contains_key(*name);
+    for gone in old.keys().filter(is_gone) {
         diff.metadata.push(MetadataChange { name: "recipient", before: Some(Printable::new(gone)), after: None });
     }
-    for come in new.difference(&old) {
+    for come in new.keys().filter(|name| !old.contains_key(*name)) {
         diff.metadata.push(MetadataChange { name: "recipient", before: None, after: Some(Printable::new(come)) });
     }
-    let is_removed = old.difference(&new).next().is_some();
-    if let (Some(before), Some(after), true) = (before, after, is_removed) {
-        let tokens: BTreeSet<&Digest> = before.values.iter().filter_map(|value| value.token.as_ref()).collect();
-        if after.values.iter().filter_map(|value| value.token.as_ref()).any(|token| tokens.contains(token)) {
-            let warning = "a recipient was removed, but the data key stayed: whoever had it still can read this file; \
-                           run sops rotate, and change what must stay secret";
-            diff.warnings.push(warning.to_owned());
-        }
+    let (Some(before), Some(after)) = (before, after) else { return };
+    let tokens = |side: &Snapshot| side.values.iter().filter_map(|value| value.token).collect::<BTreeSet<Digest>>();
+    let (old_tokens, new_tokens) = (tokens(before), tokens(after));
+    let has_kept = old_tokens.intersection(&new_tokens).next().is_some();
+    if has_kept && old.keys().any(|name| is_gone(&name)) {
+        let warning = "a recipient was removed, but the data key stayed: whoever had it still can read this file; \
+                       run sops rotate, and change what must stay secret";
+        diff.warnings.push(warning.to_owned());
+    }
+    let is_wrapped_anew = old.iter().all(|(name, wrapped)| new.get(name).is_none_or(|other| other != wrapped));
+    if !has_kept && !old_tokens.is_empty() && !new_tokens.is_empty() && !old.is_empty() && is_wrapped_anew {
+        diff.metadata.push(MetadataChange { name: "data key", before: None, after: Some("rotated".into()) });
     }
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::sops::data_key::display_name;
 use crate::sops::inspect::Found;
 use crate::sops::tree::{Branch, Item, Tree, Value as TreeValue};
-use crate::sops::{Cleartext, Inspection, SopsError};
+use crate::sops::{Cleartext, Inspection, MasterKey, SopsError};
 use crate::text::Printable;
 use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::{Kind, Node};
@@ -35,8 +35,9 @@ pub struct Snapshot {
 pub(super) struct Facts {
     /// Single facts, by name.
     pub named: Vec<(&'static str, Printable)>,
-    /// Recipients, with the number of their group where there are several.
-    pub recipients: BTreeSet<String>,
+    /// Recipients, with the number of their group where there are several; and a hash of the data key as it is wrapped
+    /// for each.
+    pub recipients: BTreeMap<String, Digest>,
 }
 
 /// One value or comment.
@@ -207,12 +208,26 @@ fn facts(inspection: &Inspection) -> Facts {
     if groups > 1 {
         named.push(("groups needed", Printable::new(&format!("{} of {groups}", metadata.needed_groups()))));
     }
-    let mut recipients = BTreeSet::new();
+    let mut recipients = BTreeMap::new();
     for (index, group) in metadata.key_groups.iter().enumerate() {
         let of_group = if groups > 1 { format!("group {}: ", index + 1) } else { String::new() };
-        recipients.extend(group.0.iter().map(|key| format!("{of_group}{}", display_name(key))));
+        let wrapped = |key: &MasterKey| Sha256::digest(wrapped(key).as_bytes()).into();
+        recipients.extend(group.0.iter().map(|key| (format!("{of_group}{}", display_name(key)), wrapped(key))));
     }
     Facts { named, recipients }
+}
+
+/// The data key as it is wrapped for this recipient; Huawei's is not read.
+fn wrapped(key: &MasterKey) -> &str {
+    match key {
+        MasterKey::Age { enc, .. }
+        | MasterKey::AwsKms { enc, .. }
+        | MasterKey::AzureKeyVault { enc, .. }
+        | MasterKey::GcpKms { enc, .. }
+        | MasterKey::HcVault { enc, .. }
+        | MasterKey::Pgp { enc, .. } => enc,
+        MasterKey::HuaweiKms { .. } => "",
+    }
 }
 
 /// Hashes of the places of all values and comments, in the order of `Inspection::walk`. A hash of the whole path would

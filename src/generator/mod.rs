@@ -7,6 +7,7 @@ mod decrypted_manifest;
 mod dotenv;
 mod error;
 mod fields;
+mod hazards;
 mod ksops;
 mod metadata;
 mod piece;
@@ -20,9 +21,11 @@ mod validate;
 
 pub use error::{Fault, FieldPath, GeneratorError, Sentence};
 pub use fields::Remark;
+pub use hazards::{Hazard, dotenv_hazards};
 pub use metadata::Behavior;
 pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join, text_of};
 pub use redacted::{Assurance, RedactedPiece, finish, is_redacted};
+pub use validate::secret_key;
 
 use fields::Findings;
 use ksops::Ksops;

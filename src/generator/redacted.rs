@@ -87,11 +87,12 @@ pub(super) fn variables(redacted: &Redacted) -> Result<SecretBytes, &'static str
     Ok(SecretBytes::new(text))
 }
 
-/// Finishes the objects of an answer, and writes them as one YAML stream.
-pub fn finish(objects: impl IntoIterator<Item = Node>, assurance: Assurance) -> String {
+/// Finishes the objects of an answer, and writes them as one YAML stream. `has_stop` says whether they get the mark that
+/// no API server takes.
+pub fn finish(objects: impl IntoIterator<Item = Node>, assurance: Assurance, has_stop: bool) -> String {
     let mut stream = String::new();
     for mut object in objects {
-        redact(&mut object, assurance);
+        redact(&mut object, assurance, has_stop);
         if !stream.is_empty() {
             stream.push_str("---\n");
         }
@@ -100,15 +101,15 @@ pub fn finish(objects: impl IntoIterator<Item = Node>, assurance: Assurance) -> 
     stream
 }
 
-fn redact(object: &mut Node, assurance: Assurance) {
+fn redact(object: &mut Node, assurance: Assurance, has_stop: bool) {
     let is_list = secrets::text_field(object, "kind").is_some_and(|kind| kind.ends_with("List"));
     if is_list && let Some(Node { kind: Kind::Sequence(items, _), .. }) = field_mut(object, "items") {
-        return items.iter_mut().for_each(|item| redact(item, assurance));
+        return items.iter_mut().for_each(|item| redact(item, assurance, has_stop));
     }
     if secrets::is_secret(object) {
         secrets::redact(object);
     }
-    mark(object, assurance);
+    mark(object, assurance, has_stop);
 }
 
 /// Whether an object is marked as redacted.
@@ -117,7 +118,7 @@ pub fn is_redacted(object: &Node) -> bool {
     annotations.is_some_and(|annotations| super::field(annotations, MARK).is_some())
 }
 
-fn mark(object: &mut Node, assurance: Assurance) {
+fn mark(object: &mut Node, assurance: Assurance, has_stop: bool) {
     let Some(metadata) = mapping_mut(object, "metadata") else { return };
     let Some(annotations) = mapping_mut(metadata, "annotations") else { return };
     let level = match assurance {
@@ -125,7 +126,9 @@ fn mark(object: &mut Node, assurance: Assurance) {
         Assurance::Verified => "verified",
     };
     set(annotations, MARK, string(level));
-    set(annotations, STOP, string(STOP_REASON));
+    if has_stop {
+        set(annotations, STOP, string(STOP_REASON));
+    }
 }
 
 /// The mapping in a field, made where there is none; `None` where the object is no mapping.

@@ -14,8 +14,11 @@ const SUBDOMAIN_BYTES: usize = 253;
 /// Longest DNS label, and longest name and value of a label, in bytes.
 const LABEL_BYTES: usize = 63;
 
-/// A key of a Secret's data.
-pub(super) fn secret_key(key: &str) -> Result<(), &'static str> {
+/// Checks a key of a Secret's data.
+///
+/// # Errors
+/// The broken rule, in words that follow the key.
+pub fn secret_key(key: &str) -> Result<(), &'static str> {
     if key.is_empty() {
         Err("is empty")
     } else if key.len() > SUBDOMAIN_BYTES {

@@ -1,8 +1,8 @@
 //! One kustomization file.
 
-use super::fields::{elements, entries, is_null, scalar};
 use crate::limits;
 use crate::text::Printable;
+use crate::yaml::fields::{elements, entries, is_null, scalar};
 use crate::yaml::{self, Kind, Node, Position, ScalarStyle, YamlError};
 
 /// The names that kustomize looks for in a directory. Two of them in one directory are an error.
@@ -225,13 +225,11 @@ impl Kustomization {
     /// Reads a kustomization file. Field names match in any letter case, as in Go's JSON.
     ///
     /// # Errors
-    /// Not YAML, or not one mapping.
+    /// Not YAML, or not a mapping.
     pub fn parse(text: &[u8]) -> Result<Self, YamlError> {
+        // kustomize reads the first document and is silent about others.
         let mut documents = yaml::parse(text)?.into_iter().filter(|document| !is_null(&document.root));
         let Some(document) = documents.next() else { return Ok(Self::default()) };
-        if let Some(second) = documents.next() {
-            return Err(second.root.error("a second document"));
-        }
         let Kind::Mapping(..) = document.root.kind else {
             return Err(document.root.error("a kustomization must be a mapping"));
         };

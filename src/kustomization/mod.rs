@@ -12,7 +12,6 @@
 //! Source: kustomize v5.8.1, `api/types/kustomization.go`, `api/internal/target/kusttarget.go`,
 //! `api/internal/loader/fileloader.go`, `kyaml/fn/runtime/runtimeutil/functiontypes.go`.
 
-mod fields;
 mod file;
 mod place;
 mod plugin;
@@ -21,9 +20,8 @@ mod remote;
 mod tests;
 mod walk;
 
-pub use fields::{entries, field, text, text_node};
 pub use file::{Entry, FILE_NAMES, Field, Kustomization, Patch, Sources, UnknownField, WrongType};
 pub use place::{clean, join, parent};
 pub use plugin::{Engine, Named, Plugin, PluginKind, PluginPlace, Role};
-pub use remote::{is_remote_file, is_remote_root};
+pub use remote::{is_remote_file, is_remote_root, split_remote_root};
 pub use walk::{Edge, Fault, FaultKind, FileKind, Files, Remote, Unread, Visited, Walk, walk};

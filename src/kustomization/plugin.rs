@@ -1,8 +1,8 @@
 //! Manifests of plugins: generators, transformers, validators; ours and others'.
 
-use super::fields::{elements, entries, field, scalar, text};
 use super::file::Entry;
 use crate::limits;
+use crate::yaml::fields::{elements, entries, field, scalar, text};
 use crate::yaml::{self, Node, Position, ScalarStyle};
 
 /// What a manifest is listed as.

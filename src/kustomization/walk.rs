@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::fields::{elements, field, is_null, text};
 use super::file::{Entry, FILE_NAMES, Field, Kustomization};
 use super::place::{contains, file_in, join, parent};
 use super::plugin::{Engine, Plugin, PluginPlace, Role};
 use super::remote::{is_remote_file, is_remote_root};
 use crate::limits;
 use crate::text::Printable;
+use crate::yaml::fields::{elements, field, is_null, text};
 use crate::yaml::{self, Kind, Node, Position, YamlError};
 
 /// What the walker knows of the disk. Paths are relative to the allowed root, clean, and empty for the root itself.

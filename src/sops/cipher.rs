@@ -15,6 +15,7 @@ use super::data_key::DataKey;
 use super::fields::parse_bool;
 use super::tree::{Comment, Value};
 use crate::secret::Secret;
+use crate::text::printable_run;
 use crate::yaml::timestamp::Timestamp;
 
 /// A token taken apart.
@@ -120,8 +121,7 @@ impl EncryptedValue {
 /// Splits at the first separator.
 fn split_once<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     // Base64 has no comma, so in a real token the separator begins at the first one.
-    let at = text.iter().position(|&byte| byte == b',')?;
-    let (before, rest) = text.split_at_checked(at)?;
+    let (before, rest) = text.split_at_checked(printable_run(text, [b',']))?;
     Some((before, rest.strip_prefix(separator)?))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod cipher;
 pub mod cleartext;
+pub mod creation_rules;
 pub mod data_key;
 mod fields;
 mod flatten;

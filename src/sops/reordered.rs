@@ -51,6 +51,11 @@ impl Witness {
         Ok(Self { cleartext, mac: metadata.mac, tokens })
     }
 
+    /// The file's MAC, as it stands there.
+    pub fn mac(&self) -> &str {
+        &self.mac
+    }
+
     /// Opens a copy of one of the file's documents. Encrypted comments of the copy are dropped.
     ///
     /// # Errors

@@ -1,9 +1,10 @@
 //! YAML as Go's yaml.v3 reads and writes it: sops, kustomize and Kubernetes all sit on that library, and
 //! its rules decide what was hashed into a MAC.
 //!
-//! `reader` turns text into [`Node`]s, `resolve` types a scalar, `json` shows nodes to serde, `writer` turns nodes into
+//! `reader` turns text into [`Node`]s, `resolve` types a scalar, `fields` finds what is in a mapping, `json` shows nodes to serde, `writer` turns nodes into
 //! text.
 
+pub mod fields;
 pub mod json;
 pub mod reader;
 pub mod resolve;

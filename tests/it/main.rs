@@ -9,10 +9,18 @@
 )]
 
 mod architecture;
+mod build;
+mod check;
 mod cmp;
+mod decrypt;
+mod diff;
 mod differential;
 mod docs;
+mod doctor;
+mod explain;
+mod filter;
 mod fixtures;
+mod habits;
 mod harness;
 mod install;
 mod key_services;
@@ -20,3 +28,4 @@ mod kustomize;
 mod oracle;
 mod policy;
 mod process;
+mod render;

@@ -9,22 +9,26 @@
 //! kustomize is never given `--enable-exec`, and its plugin directory holds nothing but links to this executable: so a
 //! repository cannot have a program of its own run. The links are found by kind; what links do not cover, kustomize refuses.
 
+mod clones;
 mod kustomize;
 mod message;
+mod output_file;
 mod plan;
 mod private;
 mod relay;
 mod service;
 mod shadow;
+mod stand_in;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
-use super::child::{self, Ended, Start};
+use super::child::{self, Ended, Running, Start};
 use super::decrypt::Decryptor;
 use super::{encrypted, generate, records};
-use crate::cli::{BUILD_SOCKET, BuildArgs};
+use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
@@ -34,13 +38,26 @@ use crate::process::{self, Output};
 use crate::secret::SecretBytes;
 use crate::text::Printable;
 
+use clones::Clones;
 use plan::{Allowed, Plan};
 use private::PrivateDir;
+use relay::Call;
 use service::{Answered, Done, Service};
 
+pub use kustomize::INSTALL;
 pub use relay::relay;
+pub use stand_in::stand_in;
 
 pub(super) use kustomize::on_path;
+
+/// What kustomize says its version is; it is given nothing of the environment.
+pub fn version(program: &Path, deadline: Deadline) -> Option<String> {
+    let args = [OsString::from("version")];
+    let start =
+        Start { name: "kustomize", install: INSTALL, program, args: &args, dir: Path::new("/"), variables: &[] };
+    let ended = child::run(&start, deadline).ok().filter(|ended| ended.status.success())?;
+    Some(String::from_utf8_lossy(ended.stdout.expose()).into_owned())
+}
 
 /// What to build, and what the operator allows on the way.
 pub struct Request {
@@ -96,7 +113,14 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
         variables: if needs_network { NETWORK_VARIABLES.to_vec() } else { Vec::new() },
         flags: args.flags.words(),
     };
-    build(&request, env, deadline)
+    let output = build(&request, env, deadline)?;
+    match &args.output {
+        None => Ok(output),
+        Some(path) => {
+            output_file::write(path, &output.into_bytes(), env)?;
+            Ok(Output::new(SecretBytes::from("")))
+        }
+    }
 }
 
 /// Builds a kustomization.
@@ -136,10 +160,20 @@ pub(super) fn build_with(
 
     let allowed = Allowed { exec: request.allow_exec, remote: request.allow_remote };
     let relative = dir.strip_prefix(root.path()).ok().and_then(Path::to_str).ok_or_else(|| outside(&dir))?;
-    let plan = Plan::of(plan::walk(&root, relative), &root, allowed)?;
+    let plan = Plan::of(plan::walk(&root, [relative]), &root, allowed)?;
     let rewritten = shadow::rewrite(&plan.walk, &root)?;
 
-    let private = prepare(&plan, env)?;
+    let this = process::executable()
+        .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
+    let private = prepare(&plan, &this, request, env)?;
+    let running = Arc::new(Running::default());
+    process::clean_up_when_stopped({
+        let (path, running) = (private.path().to_owned(), Arc::clone(&running));
+        move || {
+            running.stop();
+            private::remove(&path);
+        }
+    });
     let start_dir = if rewritten.is_empty() {
         dir.clone()
     } else {
@@ -167,14 +201,24 @@ pub(super) fn build_with(
         dir: &start_dir,
         variables: &variables,
     };
-    let ended = thread::scope(|scope| {
-        scope.spawn(|| {
-            service.serve(deadline, &|call| answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor));
-        });
-        let ended = child::run(&start, deadline);
+    let clones = Clones::of(&plan, &private, &this, allowed);
+    let answer_call = |call: &Call| match clones.root_of(&call.dir) {
+        Some(clone) => {
+            let root = Root::with(&clone).map_err(records::of_file)?;
+            let decryptor = Decryptor::new(&root, &keyring, env)?;
+            answer(&call.config, call.stdin.clone(), &call.dir, &decryptor)
+        }
+        None => answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor),
+    };
+    let (version, ended) = thread::scope(|scope| {
+        scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
+        // Beside the build, which need not wait for it.
+        let version = scope.spawn(|| kustomize::require_version(&start, deadline, &running));
+        let ended = child::run_among(&start, deadline, &running);
         service.close();
-        ended
+        (version.join(), ended)
     });
+    version.unwrap_or_else(|_| Err(Record::new(Failure::Internal, "kustomize's version could not be read")))?;
     let Done { calls, failed } = service.finish();
     if let Some(error) = Error::collect(failed) {
         return Err(error);
@@ -182,8 +226,9 @@ pub(super) fn build_with(
     let paths: [(&Path, &str); 4] =
         [(&start_dir, "."), (&tree, ""), (&private.tmp(), "TMPDIR"), (private.path(), "TMPDIR")];
     let output = succeeded(ended?, &calls, &paths)?;
-    let dirs: Vec<PathBuf> = calls.iter().map(|call| real(&call.dir)).collect();
-    let missing = plan.check(dirs.iter().map(PathBuf::as_path).zip(&calls));
+    let calls: Vec<(PathBuf, &Answered)> = calls.iter().map(|call| (real(&call.dir), call)).collect();
+    let mut missing = plan.check(&calls);
+    missing.extend(clones.check(&calls));
     if let Some(error) = Error::collect(missing) {
         return Err(error);
     }
@@ -209,20 +254,21 @@ fn directory(dir: &Path, env: &Environment) -> Result<PathBuf, Record> {
 }
 
 /// Makes the private directory and its links.
-fn prepare(plan: &Plan, env: &Environment) -> Result<PrivateDir, Record> {
-    let this = process::executable()
-        .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
+fn prepare(plan: &Plan, this: &Path, request: &Request, env: &Environment) -> Result<PrivateDir, Record> {
     let private = PrivateDir::create(env)?;
     for link in &plan.links {
-        private.link(&this, &Path::new("plugins").join(link))?;
+        private.link(this, &Path::new("plugins").join(link))?;
     }
     for link in &plan.foreign_links {
         if let Some(plugin) = own_plugin(link, env) {
             private.link(&plugin, &Path::new("plugins").join(link))?;
         }
     }
-    // Container functions are started by this name. Called by it, this executable knows no such arguments.
-    private.link(&this, Path::new("bin/docker"))?;
+    for name in stand_in::NAMES {
+        if name != "docker" || !request.allow_exec {
+            private.link(this, &Path::new("bin").join(name))?;
+        }
+    }
     Ok(private)
 }
 
@@ -237,13 +283,20 @@ fn variables(request: &Request, env: &Environment, private: &PrivateDir) -> Vec<
     let path = own("PATH").unwrap_or_default();
     let home = own("HOME").filter(|_| !request.variables.is_empty()).unwrap_or_else(|| private.home().into());
     variables.push(("HOME".into(), home));
-    if request.allow_exec {
-        variables.push(("PATH".into(), path));
-    } else {
-        let dirs = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
-        let joined = std::env::join_paths(std::iter::once(private.bin()).chain(dirs));
-        variables.push(("PATH".into(), joined.unwrap_or_else(|_| private.bin().into())));
+    let dirs = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+    let joined = std::env::join_paths(std::iter::once(private.bin()).chain(dirs));
+    variables.push(("PATH".into(), joined.unwrap_or_else(|_| private.bin().into())));
+    if request.allow_remote {
+        let git = kustomize::on_path(OsStr::new("git"), env);
+        variables.extend(git.map(|git| (OsString::from(BUILD_GIT), git.into())));
+    } else if !request.flags.iter().any(|flag| flag == "--enable-helm") {
+        // Downloads of single files go nowhere. This does not stop those from this machine; the plan has seen to it.
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+            variables.push((name.into(), "http://127.0.0.1:9".into()));
+        }
     }
+    // A repository may bring along a home for helm, with plugins.
+    variables.push(("HELM_PLUGINS".into(), private.home().into()));
     variables.extend(request.variables.iter().filter_map(|name| Some((OsString::from(name), own(name)?))));
     variables
 }

@@ -11,10 +11,11 @@ use super::service::Answered;
 use crate::error::{Error, Failure, Record};
 use crate::jail::Root;
 use crate::kustomization::{
-    self, Engine, Fault, FaultKind, Field, Plugin, PluginKind, Visited, Walk, entries, is_remote_file,
+    self, Engine, Fault, FaultKind, Field, Plugin, PluginKind, Visited, Walk, is_remote_file, split_remote_root,
 };
 use crate::limits;
 use crate::text::Printable;
+use crate::yaml::fields::entries;
 use crate::yaml::{Kind, Node, Position};
 
 /// What the operator allows beyond our own generators.
@@ -97,14 +98,25 @@ impl Plan {
         Ok(Self { walk, links, foreign_links, expected })
     }
 
+    /// What kustomize clones: repository paths and directories in them.
+    pub(super) fn remote_roots(&self) -> impl Iterator<Item = (String, String)> {
+        let entries = self.walk.kustomizations.iter().flat_map(|visited| &visited.kustomization.entries);
+        entries.filter_map(|entry| split_remote_root(&entry.text)).map(|(repository, dir)| (repository.to_owned(), dir))
+    }
+
+    /// Forgets what has to run, where it is not known whether kustomize will come by.
+    pub(super) fn without_expectations(self) -> Self {
+        Self { expected: Vec::new(), ..self }
+    }
+
     /// Checks that every generator of ours was asked for, as often as it is listed.
     ///
     /// # Errors
     /// A record for each that was not.
-    pub(super) fn check<'c>(&self, calls: impl Iterator<Item = (&'c Path, &'c Answered)>) -> Vec<Record> {
+    pub(super) fn check(&self, calls: &[(PathBuf, &Answered)]) -> Vec<Record> {
         let mut asked: BTreeMap<(&Path, &str, &str), usize> = BTreeMap::new();
         for (dir, answered) in calls {
-            *asked.entry((dir, &answered.api_version, &answered.kind)).or_default() += 1;
+            *asked.entry((dir.as_path(), &answered.api_version, &answered.kind)).or_default() += 1;
         }
         let mut missing = Vec::new();
         for Expected { dir, api_version, kind, about } in &self.expected {
@@ -315,7 +327,7 @@ pub(super) fn functions(walk: &Walk) -> impl Iterator<Item = &Plugin> {
     walk.ours().filter(|plugin| matches!(plugin.engine, Engine::Exec { .. } | Engine::Container { .. }))
 }
 
-/// Walks a tree from one directory.
-pub(super) fn walk(root: &Root, directory: &str) -> Walk {
-    kustomization::walk(&crate::commands::tree::Tree::new(root), [directory])
+/// Walks a tree from directories.
+pub(super) fn walk<'d>(root: &Root, directories: impl IntoIterator<Item = &'d str>) -> Walk {
+    kustomization::walk(&crate::commands::tree::Tree::new(root), directories)
 }

@@ -77,12 +77,15 @@ impl PrivateDir {
         DirBuilder::new().recursive(true).mode(0o700).create(self.path.join(place)).map_err(|_| self.full())
     }
 
-    /// Links to a program; `place` is relative.
+    /// Links to a program; `place` is relative. What is there already stays.
     pub(super) fn link(&self, program: &Path, place: &Path) -> Result<(), Record> {
         if let Some(parent) = place.parent() {
             self.make_dir(parent)?;
         }
-        symlink(program, self.path.join(place)).map_err(|_| self.full())
+        match symlink(program, self.path.join(place)) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.full()),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn full(&self) -> Record {
@@ -92,12 +95,17 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        // A process that is being stopped may still add to it.
-        for _ in 0..3 {
-            match fs::remove_dir_all(&self.path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {}
-                _ => return,
-            }
+        remove(&self.path);
+    }
+}
+
+/// Removes a private directory with everything in it.
+pub(super) fn remove(path: &Path) {
+    // A process that is being stopped may still add to it.
+    for _ in 0..3 {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {}
+            _ => return,
         }
     }
 }

@@ -4,8 +4,10 @@
 //! answer. So keys are loaded once, in the build's own process, and neither kustomize nor its other children see them.
 //!
 //! ```text
-//! call ──▶ directory, config, stdin      each: length in 8 bytes (big-endian), bytes
-//!      ◀── exit code (1 byte), answer
+//! call  ──▶ 'c', directory, config, stdin     each: length in 8 bytes (big-endian), bytes
+//!       ◀── exit code (1 byte), answer
+//! clone ──▶ 'g', directory
+//!       ◀── exit code (1 byte), nothing
 //! ```
 
 use std::io::{Read, Write};
@@ -20,6 +22,14 @@ use crate::jail;
 use crate::limits;
 use crate::process::{self, Output};
 use crate::secret::{Secret, SecretBytes};
+
+/// What reaches the build.
+pub(super) enum Message {
+    /// A plugin was called.
+    Call(Call),
+    /// git has checked out a remote base in this directory.
+    Clone(PathBuf),
+}
 
 /// What a plugin call was given.
 pub(super) struct Call {
@@ -41,41 +51,64 @@ pub fn relay(config: &Path, socket: &Path, current_dir: Option<&Path>, deadline:
     let config = jail::read_argument(config, limits::STDIN_BYTES).map_err(super::super::records::of_file)?;
     let stdin = process::read_stdin(limits::STDIN_BYTES, deadline)?;
     let mut stream = UnixStream::connect(socket).map_err(|_| lost())?;
-    let answer = exchange(&mut stream, dir, config.as_slice(), &stdin, deadline).map_err(|_| lost())?;
+    let parts = [dir.as_os_str().as_bytes(), config.as_slice(), &stdin];
+    let answer = exchange(&mut stream, CALL, &parts, deadline).map_err(|_| lost())?;
     match answer {
         (0, bytes) => Ok(Output::new(bytes)),
         _ => Err(Record::new(Failure::Generator, REFUSED).into()),
     }
 }
 
+/// Tells the build of a clone, before kustomize looks at it.
+///
+/// # Errors
+/// The build refuses it; it says why itself.
+pub(super) fn announce_clone(socket: &Path, dir: &Path, deadline: Deadline) -> Result<(), Record> {
+    let refused = || Record::new(Failure::Generator, REFUSED);
+    let mut stream = UnixStream::connect(socket).map_err(|_| refused())?;
+    match exchange(&mut stream, CLONE, &[dir.as_os_str().as_bytes()], deadline) {
+        Ok((0, _)) => Ok(()),
+        _ => Err(refused()),
+    }
+}
+
+const CALL: u8 = b'c';
+const CLONE: u8 = b'g';
+
 /// What a refused call says; kustomize wraps it into its own message, which is then dropped.
-pub(super) const REFUSED: &str = "the build refused this generator";
+pub(super) const REFUSED: &str = "the build refused it";
 
 fn exchange(
     stream: &mut UnixStream,
-    dir: &Path,
-    config: &[u8],
-    stdin: &[u8],
+    kind: u8,
+    parts: &[&[u8]],
     deadline: Deadline,
 ) -> std::io::Result<(u8, SecretBytes)> {
     limit(stream, deadline)?;
-    for part in [dir.as_os_str().as_bytes(), config, stdin] {
-        write_part(stream, part)?;
-    }
+    stream.write_all(&[kind])?;
+    parts.iter().try_for_each(|part| write_part(stream, part))?;
     let mut code = [0];
     stream.read_exact(&mut code)?;
     let [code] = code;
     Ok((code, Secret::new(read_part(stream, limits::BUILD_BYTES)?)))
 }
 
-impl Call {
-    /// Reads a call from its stream.
+impl Message {
+    /// Reads what the other end of a stream has to say.
     pub(super) fn read(stream: &mut UnixStream, deadline: Deadline) -> std::io::Result<Self> {
         limit(stream, deadline)?;
+        let mut kind = [0];
+        stream.read_exact(&mut kind)?;
         let dir = PathBuf::from(std::ffi::OsString::from_vec(read_part(stream, limits::PATH_BYTES)?));
-        let config = read_part(stream, limits::STDIN_BYTES)?;
-        let stdin = read_part(stream, limits::STDIN_BYTES)?;
-        Ok(Self { dir, config, stdin })
+        match kind {
+            [CALL] => {
+                let config = read_part(stream, limits::STDIN_BYTES)?;
+                let stdin = read_part(stream, limits::STDIN_BYTES)?;
+                Ok(Self::Call(Call { dir, config, stdin }))
+            }
+            [CLONE] => Ok(Self::Clone(dir)),
+            _ => Err(std::io::ErrorKind::InvalidData.into()),
+        }
     }
 }
 

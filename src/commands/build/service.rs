@@ -2,15 +2,15 @@
 
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
-use super::relay::{self, Call};
+use super::relay::{self, Call, Message};
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Record};
-use crate::kustomization;
+
 use crate::secret::SecretBytes;
-use crate::yaml;
+use crate::yaml::{self, fields};
 
 /// The build's end of the socket.
 pub(super) struct Service {
@@ -41,8 +41,7 @@ pub(super) struct Answered {
 impl Answered {
     fn new(call: Call, answer: SecretBytes) -> Self {
         let documents = yaml::parse(&call.config).unwrap_or_default();
-        let get =
-            |name| documents.first().and_then(|config| kustomization::text(&config.root, name)).unwrap_or_default();
+        let get = |name| documents.first().and_then(|config| fields::text(&config.root, name)).unwrap_or_default();
         Self { dir: call.dir, api_version: get("apiVersion").to_owned(), kind: get("kind").to_owned(), answer }
     }
 }
@@ -58,29 +57,44 @@ impl Service {
         Ok(Self { listener, socket: socket.to_owned(), is_closed: AtomicBool::new(false), done: Mutex::default() })
     }
 
-    /// Answers calls, one after the other as kustomize makes them, until [`Self::close`].
-    pub(super) fn serve(&self, deadline: Deadline, answer: &dyn Fn(&Call) -> Result<SecretBytes, Error>) {
+    /// Answers calls and looks at clones, one after the other as kustomize makes them, until [`Self::close`].
+    pub(super) fn serve(
+        &self,
+        deadline: Deadline,
+        answer: &dyn Fn(&Call) -> Result<SecretBytes, Error>,
+        look_at: &dyn Fn(&Path) -> Result<(), Error>,
+    ) {
         for stream in self.listener.incoming() {
             if self.is_closed.load(Ordering::Acquire) {
                 return;
             }
             let Ok(mut stream) = stream else { continue };
-            // A caller that breaks off half-way fails by itself, and kustomize with it.
-            let Ok(call) = Call::read(&mut stream, deadline) else { continue };
-            let result = answer(&call);
-            let mut done = self.done.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            match result {
-                Ok(answer) => {
-                    if relay::respond(&mut stream, Ok(&answer)).is_ok() {
-                        done.calls.push(Answered::new(call, answer));
+            // Whoever breaks off half-way fails by itself, and kustomize with it.
+            match Message::read(&mut stream, deadline) {
+                Ok(Message::Call(call)) => match answer(&call) {
+                    Ok(answer) => {
+                        if relay::respond(&mut stream, Ok(&answer)).is_ok() {
+                            self.done().calls.push(Answered::new(call, answer));
+                        }
                     }
-                }
-                Err(error) => {
-                    _ = relay::respond(&mut stream, Err(error.failure()));
-                    done.failed.extend(error.into_records());
-                }
+                    Err(error) => self.refuse(&mut stream, error),
+                },
+                Ok(Message::Clone(dir)) => match look_at(&dir) {
+                    Ok(()) => _ = relay::respond(&mut stream, Ok(&SecretBytes::from(""))),
+                    Err(error) => self.refuse(&mut stream, error),
+                },
+                Err(_) => {}
             }
         }
+    }
+
+    fn refuse(&self, stream: &mut UnixStream, error: Error) {
+        _ = relay::respond(stream, Err(error.failure()));
+        self.done().failed.extend(error.into_records());
+    }
+
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Ends [`Self::serve`].

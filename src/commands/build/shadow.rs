@@ -135,6 +135,23 @@ fn is_text(node: &Node, wanted: &str) -> bool {
     matches!(&node.kind, Kind::Scalar(text, _) if text == wanted)
 }
 
+/// Puts rewritten files in place, in a tree that belongs to this build alone.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn replace(root: &Root, rewritten: &Rewritten) -> Result<(), Record> {
+    for (path, text) in rewritten {
+        let place = root.path().join(path);
+        // A link is replaced, not followed.
+        fs::remove_file(&place).and_then(|()| write_new(&place, text)).map_err(|error| refuse(path, &error))?;
+    }
+    Ok(())
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
 /// Copies the kustomizations of a walk to `place` of the private directory.
 ///
 /// # Errors
@@ -231,9 +248,7 @@ impl Copier<'_> {
                         _ => waiting.push(path),
                     }
                 } else if let Some(text) = self.rewritten.get(&path) {
-                    let mut file =
-                        OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.to.join(&path))?;
-                    file.write_all(text.as_bytes())?;
+                    write_new(&self.to.join(&path), text)?;
                 } else if kind.is_file() {
                     self.file(&path)?;
                 } else if kind.is_symlink() {

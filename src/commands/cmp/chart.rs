@@ -9,10 +9,11 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::app::App;
+use super::in_place::{self, field, text};
 use super::request::{RELEASE_NAME, Request, VALUE_FILES};
 use crate::commands::child::{self, Ended, Start};
-use crate::commands::filter;
-use crate::commands::in_place::{Decryption, Sources};
+use crate::commands::decrypt::Decryptor;
+use crate::commands::in_place::Sources;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Record};
 use crate::jail::Root;
@@ -53,9 +54,10 @@ pub fn render(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline)
 
     let keys = request.keys(deadline);
     let keyring = Keyring::from_environment(env, keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-    let sources = Sources::below(root, &keyring);
-    let decryption = Decryption { keys: &keyring, sources: &sources, accepted: None, hint: HINT };
-    let answer = filter::filter(manifests.expose(), &decryption)?;
+    let decryptor = Decryptor::new(root, &keyring, env)?;
+    let sources = Sources::below(root, decryptor.keys(), decryptor.authority());
+    let chart = app.dir().join("Chart.yaml");
+    let answer = in_place::decrypt(manifests.expose(), &chart, root, &decryptor, &sources, HINT)?;
     check_kinds(answer.expose())?;
     Ok(Output::new(answer))
 }
@@ -107,10 +109,7 @@ fn values(app: &App<'_>, file: &str) -> Result<SourcePath, Record> {
 }
 
 fn is_encrypted(root: &Node) -> bool {
-    let Kind::Mapping(pairs, _) = &root.kind else { return false };
-    pairs.iter().any(|(key, value)| {
-        matches!(&key.kind, Kind::Scalar(name, _) if name == "sops") && matches!(value.kind, Kind::Mapping(..))
-    })
+    field(root, "sops").is_some_and(|stanza| matches!(stanza.kind, Kind::Mapping(..)))
 }
 
 /// A DNS label, as helm wants for a release (53 characters) and Kubernetes for a namespace.
@@ -142,17 +141,11 @@ fn succeeded(ended: Ended) -> Result<SecretBytes, Record> {
 fn check_kinds(manifests: &[u8]) -> Result<(), Error> {
     let documents = yaml::parse(manifests)
         .map_err(|error| Record::new(Failure::Generator, format!("helm's manifests are not YAML: {error}")))?;
-    let lacks = |root: &Node, name: &str| {
-        let Kind::Mapping(pairs, _) = &root.kind else { return !super::is_null(root) };
-        !pairs.iter().any(|(key, value)| {
-            matches!(&key.kind, Kind::Scalar(key, _) if key == name)
-                && matches!(&value.kind, Kind::Scalar(value, _) if !value.is_empty())
-        })
-    };
-    let records = documents
+    let lacking = documents
         .iter()
         .enumerate()
-        .filter(|(_, document)| lacks(&document.root, "kind") && !super::is_null(&document.root))
+        .filter(|(_, document)| !super::is_null(&document.root) && text(&document.root, "kind").is_empty());
+    let records = lacking
         .map(|(number, _)| {
             Record::new(Failure::Generator, format!("manifest {} of the chart has no kind", number.saturating_add(1)))
         })

@@ -7,14 +7,17 @@
 use std::collections::BTreeMap;
 
 use super::app::App;
+use super::in_place::{self, field, text};
 use super::is_null;
 use crate::commands::decrypt::{Decryptor, Places};
-use crate::commands::in_place::{Decryption, Sources};
-use crate::commands::{filter, records};
+use crate::commands::in_place::Sources;
+use crate::commands::{policy, records};
 use crate::error::{Error, Failure, Record};
 use crate::generator::{self, Generator};
+use crate::jail::Root;
 use crate::limits;
 use crate::path::SourcePath;
+use crate::policy::Authority;
 use crate::secret::{Secret, SecretBytes};
 use crate::text::Printable;
 use crate::yaml::{self, Document, Kind, Node, Position};
@@ -47,7 +50,7 @@ struct Id {
 ///
 /// # Errors
 /// Everything that is wrong with any file, and if there is nothing to give.
-pub fn render(app: &App<'_>, recurse: bool, decryptor: &Decryptor<'_>) -> Result<SecretBytes, Error> {
+pub fn render(app: &App<'_>, recurse: bool, root: &Root, decryptor: &Decryptor<'_>) -> Result<SecretBytes, Error> {
     let mut parts = Vec::new();
     let mut failed = Vec::new();
     let mut bytes_left = limits::DECRYPTED_BYTES;
@@ -71,19 +74,22 @@ pub fn render(app: &App<'_>, recurse: bool, decryptor: &Decryptor<'_>) -> Result
     let opened = decryptor.open_all(&encrypted, &places).map_err(several)?;
 
     // Values of Secrets may be SOPS files, too.
-    let keys = decryptor.keys();
-    let sources = Sources::none(keys);
-    let decryption = Decryption { keys, sources: &sources, accepted: None, hint: HINT };
+    let sources = Sources::none(decryptor.keys(), decryptor.authority());
+    let file = |path: &SourcePath| app.dir().join(path.as_str());
     let mut stream = Stream::default();
     for (path, part) in &parts {
         match part {
-            Part::Plain(ids, text) => match filter::filter(text.as_bytes(), &decryption) {
-                Ok(filtered) => stream.push(path, ids.clone(), &String::from_utf8_lossy(filtered.expose())),
-                Err(error) => stream.failed.extend(error.into_records().into_iter().map(|record| within(path, record))),
-            },
+            Part::Plain(ids, text) => {
+                match in_place::decrypt(text.as_bytes(), &file(path), root, decryptor, &sources, HINT) {
+                    Ok(filtered) => stream.push(path, ids.clone(), &String::from_utf8_lossy(filtered.expose())),
+                    Err(error) => {
+                        stream.failed.extend(error.into_records().into_iter().map(|record| within(path, record)))
+                    }
+                }
+            }
             Part::Encrypted => {
                 let cleartext = opened.get(path).expect("every source was opened, or `open_all` has failed");
-                stream.push_decrypted(path, generator::manifest_file(path, cleartext));
+                stream.push_decrypted(path, generator::manifest_file(path, cleartext), decryptor.authority());
             }
         }
     }
@@ -202,7 +208,12 @@ impl Stream {
         }
     }
 
-    fn push_decrypted(&mut self, path: &SourcePath, piece: Result<generator::Piece, Vec<generator::GeneratorError>>) {
+    fn push_decrypted(
+        &mut self,
+        path: &SourcePath,
+        piece: Result<generator::Piece, Vec<generator::GeneratorError>>,
+        authority: &Authority,
+    ) {
         let piece = match piece {
             Ok(piece) => piece,
             Err(errors) => {
@@ -216,6 +227,9 @@ impl Stream {
             let record = Record::new(Failure::Generator, message).about(path.printable());
             self.failed
                 .push(record.hint("remove the kustomize.config.k8s.io annotations, or add a kustomization.yaml"));
+        }
+        if let Err(refused) = policy::check_kinds(authority, std::slice::from_ref(&piece)) {
+            self.failed.extend(refused);
         }
         let ids = piece.resources.iter().map(|resource| {
             let generator::ResourceId { api_version, kind, namespace, name } = resource.id().clone();
@@ -242,18 +256,6 @@ fn within(path: &SourcePath, record: Record) -> Record {
 fn several(records: Vec<Record>) -> Error {
     let nothing = || Record::new(Failure::Internal, "a failure without a reason").into();
     Error::collect(records).unwrap_or_else(nothing)
-}
-
-fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
-    let Kind::Mapping(pairs, _) = &node.kind else { return None };
-    pairs.iter().find(|(key, _)| matches!(&key.kind, Kind::Scalar(text, _) if text == name)).map(|(_, value)| value)
-}
-
-fn text<'a>(node: &'a Node, name: &str) -> &'a str {
-    match field(node, name).map(|node| &node.kind) {
-        Some(Kind::Scalar(text, _)) => text,
-        _ => "",
-    }
 }
 
 fn contains(bytes: &[u8], word: &[u8]) -> bool {

@@ -15,6 +15,7 @@ mod app;
 mod chart;
 mod directory;
 mod discover;
+mod in_place;
 mod parameters;
 mod report;
 mod request;
@@ -80,7 +81,7 @@ fn directory(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline) 
     let keys = request.keys(deadline);
     let keyring = Keyring::from_environment(env, keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(root, &keyring, env)?;
-    directory::render(app, recurse, &decryptor).map(Output::new)
+    directory::render(app, recurse, root, &decryptor).map(Output::new)
 }
 
 /// Whether a document has nothing in it.

@@ -43,15 +43,19 @@ pub(super) struct Changed {
 }
 
 /// What git must not do, whatever the repository's configuration says.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 12] = [
     "--no-pager",
     "--no-optional-locks",
     "--literal-pathspecs",
     "--no-replace-objects",
-    "-ccore.fsmonitor=false",
-    "-ccore.hooksPath=/dev/null",
-    "-cprotocol.allow=never",
-    "-ccore.quotePath=false",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "protocol.allow=never",
+    "-c",
+    "core.quotePath=false",
 ];
 
 /// Variables of the caller that say where the repository is and which configuration is the operator's own.
@@ -269,6 +273,10 @@ impl<'a> Git<'a> {
                 Ok(status) if status.success() => Ok(Some(answer)),
                 // 128: no repository, a broken one, or one of another owner.
                 Ok(status) if status.code() == Some(128) && !self.is_repository(args) => Err(not_a_repository()),
+                Ok(status) if status.code() == Some(129) => {
+                    Err(Record::new(Failure::Usage, "git does not know a flag that is needed")
+                        .hint("git 2.30 and later do"))
+                }
                 _ => Ok(None),
             },
         }

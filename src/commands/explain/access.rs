@@ -61,13 +61,14 @@ pub fn judge(file: &FileEntry, recipients: &[RecipientEntry], has_identities: bo
     } else {
         "name your key file in SOPS_AGE_KEY_FILE or UNSOPS_PGP_KEY_FILE; README (Keys) lists every place"
     };
-    let reason = match (file.groups.len(), possible) {
-        (0 | 1, _) if has_identities => "none of its recipients is you".to_owned(),
-        (0 | 1, _) => "you have no identity here".to_owned(),
-        (_, possible) => {
-            of_groups(possible)
-                + if has_identities { "the others have no recipient that is you" } else { "you have no identity here" }
-        }
+    let nobody = if has_identities { "none of its recipients is you" } else { "you have no identity here" };
+    let reason = if possible == 0 {
+        nobody.to_owned()
+    } else {
+        let parts = [YoursState::Yes, YoursState::Locked, YoursState::AskService].map(list);
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let most = if possible > mine { "at most " } else { "" };
+        format!("{most}{possible} of {needed} needed key groups: {}", parts.join("; "))
     };
     Access { state: "no", groups: mine, reason, next: Some(next.to_owned()) }
 }

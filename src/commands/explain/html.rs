@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::report::{FileEntry, RecipientEntry, Report, YoursState};
+use super::report::{FileEntry, KeySet, RecipientEntry, Report, YoursState};
 use super::text::counted;
 use crate::text::Printable;
 
@@ -48,7 +48,16 @@ impl fmt::Display for Escaped<'_> {
 
 /// Draws the page.
 pub fn page(report: &Report) -> String {
-    let mut page = Page { report, sets: key_sets(report), out: String::new() };
+    let sets = report.key_sets();
+    let mut set_of = vec![0; report.files.len()];
+    for (place, set) in sets.iter().enumerate() {
+        for file in &set.files {
+            if let Some(of_file) = set_of.get_mut(*file) {
+                *of_file = place;
+            }
+        }
+    }
+    let mut page = Page { report, sets, set_of, out: String::new() };
     page.head();
     page.findings();
     page.controls();
@@ -60,45 +69,12 @@ pub fn page(report: &Report) -> String {
     page.out
 }
 
-/// Files that the same groups of recipients open.
-struct KeySet<'a> {
-    needed: usize,
-    groups: &'a [Vec<usize>],
-    files: usize,
-}
-
 struct Page<'a> {
     report: &'a Report,
-    /// Key sets, and which one each file has.
-    sets: (Vec<KeySet<'a>>, Vec<usize>),
+    sets: Vec<KeySet<'a>>,
+    /// The place of each file's key set in `sets`.
+    set_of: Vec<usize>,
     out: String,
-}
-
-/// Key sets, those of most files first.
-fn key_sets(report: &Report) -> (Vec<KeySet<'_>>, Vec<usize>) {
-    let mut places: HashMap<(usize, &[Vec<usize>]), usize> = HashMap::new();
-    let mut sets: Vec<(usize, KeySet<'_>)> = Vec::new();
-    let mut of_files = Vec::with_capacity(report.files.len());
-    for file in &report.files {
-        let (needed, groups) = (file.needed_groups, file.groups.as_slice());
-        let place = *places.entry((needed, groups)).or_insert_with(|| {
-            sets.push((sets.len(), KeySet { needed, groups, files: 0 }));
-            sets.len() - 1
-        });
-        if let Some((_, set)) = sets.get_mut(place) {
-            set.files += 1;
-        }
-        of_files.push(place);
-    }
-    sets.sort_by_key(|(place, set)| (std::cmp::Reverse(set.files), *place));
-    let mut new_places = vec![0; sets.len()];
-    for (new, (old, _)) in sets.iter().enumerate() {
-        if let Some(place) = new_places.get_mut(*old) {
-            *place = new;
-        }
-    }
-    let of_files = of_files.into_iter().map(|old| new_places.get(old).copied().unwrap_or_default()).collect();
-    (sets.into_iter().map(|(_, set)| set).collect(), of_files)
 }
 
 /// `sha256-…` of a text, as a content security policy names it.
@@ -126,7 +102,7 @@ impl Page<'_> {
             "<p>{}, {}, {}, {}.\n",
             counted(report.files.len(), "SOPS file"),
             counted(report.recipients.len(), "recipient"),
-            counted(self.sets.0.len(), "key set"),
+            counted(self.sets.len(), "key set"),
             counted(findings, "finding"),
         ));
         if let Some(asked) = &report.asked {
@@ -185,8 +161,8 @@ impl Page<'_> {
             self.add(format_args!("<option value=\"{place}\">{}\n", Escaped(&one.shown())));
         }
         self.out.push_str("</select></label>\n<label>Key set <select id=\"set\"><option value=\"\">any\n");
-        for place in 0..self.sets.0.len().min(MOST_LISTED) {
-            let files = self.sets.0.get(place).map_or(0, |set| set.files);
+        for place in 0..self.sets.len().min(MOST_LISTED) {
+            let files = self.sets.get(place).map_or(0, |set| set.files.len());
             self.add(format_args!("<option value=\"{place}\">set {} ({})\n", place + 1, counted(files, "file")));
         }
         self.out.push_str(
@@ -238,7 +214,7 @@ impl Page<'_> {
         }
         let state = file.access.state.chars().next().unwrap_or('n');
         let found = if file.findings.is_empty() { "" } else { "f" };
-        let set = self.sets.1.get(row).copied().unwrap_or_default();
+        let set = self.set_of.get(row).copied().unwrap_or_default();
         let list: Vec<String> = members.iter().map(usize::to_string).collect();
         self.add(format_args!(
             "<tr id=\"f{row}\" data-r=\"{}\" data-k=\"{set}\" data-s=\"{state}{found}\"><th scope=\"row\">",
@@ -363,7 +339,7 @@ impl Page<'_> {
              <code>sops updatekeys</code>.</p>\n<div class=\"scroll\"><table class=\"list\">\n<thead><tr><th scope=\"col\">Set\
              <th scope=\"col\">Files<th scope=\"col\">Needs<th scope=\"col\">Recipients\n<tbody>\n",
         );
-        let sets = std::mem::take(&mut self.sets.0);
+        let sets = std::mem::take(&mut self.sets);
         for (place, set) in sets.iter().enumerate().take(MOST_LISTED) {
             let needs = match set.groups.len() {
                 0 | 1 => "any one".to_owned(),
@@ -372,7 +348,7 @@ impl Page<'_> {
             self.add(format_args!(
                 "<tr><td><button type=\"button\" data-k=\"{place}\">set {}</button><td>{}<td>{needs}<td>",
                 place + 1,
-                set.files
+                set.files.len()
             ));
             let groups = set.groups.iter().take(MOST_IN_ROW).map(|group| {
                 let names = group.iter().take(MOST_IN_ROW).filter_map(|one| report.recipients.get(*one));
@@ -384,7 +360,7 @@ impl Page<'_> {
             self.out.push_str(&groups.join(" <b>+</b> "));
             self.out.push('\n');
         }
-        self.sets.0 = sets;
+        self.sets = sets;
         self.out.push_str("</table></div>\n");
     }
 

@@ -1,6 +1,8 @@
 //! What `explain` finds out, in the form that `--output json` prints (`schema.json`). Every text is fit for a terminal:
 //! names from outside were [`Printable`](crate::text::Printable) before they got here, except paths.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 /// The answer.
@@ -166,7 +168,7 @@ pub struct Access {
 }
 
 /// What came of trying.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Opens {
     /// Whether the file opened and its MAC matched.
     pub ok: bool,
@@ -240,6 +242,16 @@ pub struct Problem {
     pub message: String,
 }
 
+/// Files that the same groups of recipients open.
+pub struct KeySet<'a> {
+    /// How many of the groups must open.
+    pub needed: usize,
+    /// Indexes of recipients by key group.
+    pub groups: &'a [Vec<usize>],
+    /// Indexes of files.
+    pub files: Vec<usize>,
+}
+
 impl FileEntry {
     /// Groups in which the file is encrypted for any of these recipients.
     pub fn groups_of(&self, recipients: &[usize]) -> usize {
@@ -273,6 +285,25 @@ impl RecipientEntry {
 impl Report {
     /// The schema's name.
     pub const SCHEMA: &'static str = "unsops.dev/explain/v1";
+
+    /// The files by key set, those of most files first.
+    pub fn key_sets(&self) -> Vec<KeySet<'_>> {
+        let mut places: HashMap<(usize, &[Vec<usize>]), usize> = HashMap::new();
+        let mut sets: Vec<KeySet<'_>> = Vec::new();
+        for (index, file) in self.files.iter().enumerate() {
+            let (needed, groups) = (file.needed_groups, file.groups.as_slice());
+            let place = *places.entry((needed, groups)).or_insert_with(|| {
+                sets.push(KeySet { needed, groups, files: Vec::new() });
+                sets.len() - 1
+            });
+            if let Some(set) = sets.get_mut(place) {
+                set.files.push(index);
+            }
+        }
+        // Stable: sets of as many files stay in the order of their first file.
+        sets.sort_by_key(|set| std::cmp::Reverse(set.files.len()));
+        sets
+    }
 
     /// Whether the exit code is 1.
     pub fn has_findings(&self) -> bool {

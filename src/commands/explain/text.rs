@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Asked, FileEntry, RecipientEntry, Report, Rule, ValueEntry, YoursState};
+use super::report::{Asked, FileEntry, Opens, RecipientEntry, Report, Rule, ValueEntry, YoursState};
 use crate::color::Paint;
 use crate::text::Printable;
 
@@ -40,15 +40,19 @@ impl Branch {
     }
 }
 
-/// Draws the report. Values are listed of a single file, or `with_values` of all.
+/// Draws the report: a single file (`with_values`: every file) whole, several by key set.
 pub fn tree(report: &Report, with_values: bool, paint: Paint) -> String {
     let mut out = String::new();
     match &report.asked {
         Some(asked) => answer(report, asked, paint, &mut out),
+        None if report.files.is_empty() && report.problems.is_empty() => out.push_str("no SOPS file found\n"),
         None => {
-            let with_values = with_values || report.files.len() == 1;
-            for file in &report.files {
-                file_tree(file, report, with_values, paint, &mut out);
+            if with_values || report.files.len() == 1 {
+                for file in &report.files {
+                    file_tree(file, report, paint, &mut out);
+                }
+            } else {
+                key_sets(report, paint, &mut out);
             }
             identities(report, paint, &mut out);
             summary(report, paint, &mut out);
@@ -61,7 +65,7 @@ pub fn tree(report: &Report, with_values: bool, paint: Paint) -> String {
     out
 }
 
-fn file_tree(file: &FileEntry, report: &Report, with_values: bool, paint: Paint, out: &mut String) {
+fn file_tree(file: &FileEntry, report: &Report, paint: Paint, out: &mut String) {
     let version =
         file.sops_version.as_deref().map_or_else(|| "sops of unknown version".to_owned(), |v| format!("sops {v}"));
     let name = file.format_by_name.map(|by_name| format!(" (its name says {by_name})")).unwrap_or_default();
@@ -71,47 +75,93 @@ fn file_tree(file: &FileEntry, report: &Report, with_values: bool, paint: Paint,
         file.format,
         file.last_modified
     ));
-    root.below.push(recipients(file, report, paint));
+    root.below.push(recipients(file.needed_groups, &file.groups, report, paint));
     root.below.push(you(file, paint));
-    if let Some(opens) = &file.opens {
-        root.below.push(match opens.ok {
-            true => Branch::new(paint.green("opens: decrypted with your keys, MAC verified")),
-            false => {
-                let mut branch = Branch::new(paint.red("does not open"));
-                branch.below = opens.reasons.iter().map(Branch::new).collect();
-                branch
-                    .below
-                    .extend(opens.hints.iter().map(|hint| Branch::new(format!("{} {hint}", paint.cyan("hint:")))));
-                branch.shorten()
-            }
-        });
-    }
+    root.below.extend(file.opens.as_ref().map(|opens| tried(opens, paint)));
     root.below.push(Branch::new(format!("rule: {}", rule(&file.rule, paint))));
     if file.mac_only_encrypted {
         root.below.push(Branch::new("the MAC covers encrypted values only: values in clear can be changed unnoticed"));
     }
-    root.below.extend(values(file, with_values, paint));
-    if !file.findings.is_empty() {
-        let mut branch = Branch::new(paint.red(counted(file.findings.len(), "finding")));
-        branch.below = file
-            .findings
-            .iter()
-            .map(|finding| {
-                let place = finding.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
-                let line = finding.line.map(|line| format!(" (line {line})")).unwrap_or_default();
-                Branch::new(format!("{place}{}{line}", finding.message))
-            })
-            .collect();
-        root.below.push(branch);
-    }
+    root.below.extend(values(file, paint));
+    root.below.extend(findings(file, paint));
     _ = writeln!(out, "{}", root.text);
     root.draw("", paint, out);
     out.push('\n');
 }
 
-fn recipients(file: &FileEntry, report: &Report, paint: Paint) -> Branch {
+/// Files by key set: a repository has few of them.
+fn key_sets(report: &Report, paint: Paint, out: &mut String) {
+    for set in report.key_sets() {
+        let files: Vec<&FileEntry> = set.files.iter().filter_map(|index| report.files.get(*index)).collect();
+        let mut root = Branch::new("");
+        root.below.push(recipients(set.needed, set.groups, report, paint));
+        root.below.extend(files.first().map(|file| you(file, paint)));
+        // What came of trying is said once where it is the same for all.
+        let first = files.first().and_then(|file| file.opens.as_ref());
+        let is_same = files.iter().all(|file| file.opens.as_ref() == first);
+        root.below.extend(first.filter(|_| is_same).map(|opens| tried(opens, paint)));
+        let mut list = Branch::new("files");
+        list.below = files.iter().take(MOST_LINES).map(|file| short_file(file, !is_same, paint)).collect();
+        let cut = files.len().saturating_sub(MOST_LINES);
+        list.below.extend((cut > 0).then(|| Branch::new(format!("and {cut} more (--output table, json or html)"))));
+        root.below.push(list);
+        _ = writeln!(out, "{}", paint.bold(counted(files.len(), "file")));
+        root.draw("", paint, out);
+        out.push('\n');
+    }
+}
+
+fn short_file(file: &FileEntry, with_opens: bool, paint: Paint) -> Branch {
+    let values = &file.values;
+    let name = file.format_by_name.map(|by_name| format!(", its name says {by_name}")).unwrap_or_default();
+    let opens = match &file.opens {
+        Some(opens) if with_opens && opens.ok => format!(" {}", paint.green("opens")),
+        _ => String::new(),
+    };
+    let text = format!(
+        "{}{opens}  {}",
+        paint.bold(Printable::new(&file.path)),
+        paint.dim(format!(
+            "{}{name}, {} of {} encrypted, changed {}",
+            file.format,
+            values.encrypted,
+            counted(values.encrypted + values.clear, "value"),
+            file.last_modified.get(..10).unwrap_or_default()
+        ))
+    );
+    let mut branch = Branch::new(text);
+    branch.below.extend(file.opens.as_ref().filter(|opens| with_opens && !opens.ok).map(|opens| tried(opens, paint)));
+    branch.below.extend(findings(file, paint));
+    branch
+}
+
+fn tried(opens: &Opens, paint: Paint) -> Branch {
+    if opens.ok {
+        return Branch::new(paint.green("opens: decrypted with your keys, MAC verified"));
+    }
+    let mut branch = Branch::new(paint.red("does not open"));
+    branch.below = opens.reasons.iter().map(Branch::new).collect();
+    branch.below.extend(opens.hints.iter().map(|hint| Branch::new(format!("{} {hint}", paint.cyan("hint:")))));
+    branch.shorten()
+}
+
+fn findings(file: &FileEntry, paint: Paint) -> Option<Branch> {
+    let mut branch = Branch::new(paint.red(counted(file.findings.len(), "finding")));
+    branch.below = file
+        .findings
+        .iter()
+        .map(|finding| {
+            let place = finding.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
+            let line = finding.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+            Branch::new(format!("{place}{}{line}", finding.message))
+        })
+        .collect();
+    (!file.findings.is_empty()).then_some(branch)
+}
+
+fn recipients(needed: usize, groups: &[Vec<usize>], report: &Report, paint: Paint) -> Branch {
     let line = |place: &usize| report.recipients.get(*place).map(|one| Branch::new(recipient(one, paint)));
-    match file.groups.as_slice() {
+    match groups {
         [group] => {
             let mut branch = Branch::new(match group.len() {
                 1 => "opens for one recipient".to_owned(),
@@ -121,8 +171,7 @@ fn recipients(file: &FileEntry, report: &Report, paint: Paint) -> Branch {
             branch.shorten()
         }
         groups => {
-            let mut branch =
-                Branch::new(format!("opens for {} of {} key groups together", file.needed_groups, groups.len()));
+            let mut branch = Branch::new(format!("opens for {needed} of {} key groups together", groups.len()));
             branch.below = groups
                 .iter()
                 .enumerate()
@@ -140,7 +189,12 @@ fn recipients(file: &FileEntry, report: &Report, paint: Paint) -> Branch {
 
 /// `age alice (age16m...3cc6y), named in .sops.yaml: yours, SOPS_AGE_KEY_FILE=/keys`
 fn recipient(one: &RecipientEntry, paint: Paint) -> String {
-    let named = one.name_source.as_ref().map(|source| paint.dim(format!(", named in {source}"))).unwrap_or_default();
+    let named = one
+        .name_source
+        .as_ref()
+        .filter(|source| one.yours.source.as_ref() != Some(source))
+        .map(|source| paint.dim(format!(", named in {source}")))
+        .unwrap_or_default();
     let facts: Vec<String> = one
         .facts
         .iter()
@@ -198,7 +252,7 @@ fn rule(rule: &Rule, paint: Paint) -> String {
     format!("{} {}: {meaning}{by}", paint.bold(rule.field), rule.text)
 }
 
-fn values(file: &FileEntry, with_values: bool, paint: Paint) -> Vec<Branch> {
+fn values(file: &FileEntry, paint: Paint) -> Vec<Branch> {
     let values = &file.values;
     let comments = match (values.comments, values.encrypted_comments) {
         (0, _) => String::new(),
@@ -207,11 +261,6 @@ fn values(file: &FileEntry, with_values: bool, paint: Paint) -> Vec<Branch> {
         (all, encrypted) => format!(", {encrypted} of {} encrypted", counted(all, "comment")),
     };
     let empty = if values.empty > 0 { format!(", {} empty", values.empty) } else { String::new() };
-    if !with_values {
-        let text =
-            format!("{} encrypted, {} in clear{empty}{comments}", counted(values.encrypted, "value"), values.clear);
-        return vec![Branch::new(text)];
-    }
     let mut encrypted = Branch::new(format!("{} encrypted", counted(values.encrypted, "value")));
     let mut clear = Branch::new(format!("{} in clear{empty}{comments}", counted(values.clear, "value")));
     for value in &values.listed {
@@ -282,7 +331,7 @@ fn answer(report: &Report, asked: &Asked, paint: Paint, out: &mut String) {
 fn identities(report: &Report, paint: Paint, out: &mut String) {
     let mut root = Branch::new("your identities");
     let has_keys = report.identities.iter().any(|source| !source.keys.is_empty());
-    for source in report.identities.iter().filter(|source| source.state != "absent") {
+    for source in &report.identities {
         let state = match source.state {
             "keys" if source.keys.is_empty() && has_keys && source.reason.is_none() => continue,
             "keys" => {
@@ -293,13 +342,15 @@ fn identities(report: &Report, paint: Paint, out: &mut String) {
                 let finding = source.reason.as_deref().map(|why| paint.red(format!(" ({why})")));
                 keys + &finding.unwrap_or_default()
             }
-            "on-demand" => continue,
-            _ => paint.red(source.reason.as_deref().unwrap_or("of no use")),
+            "unusable" => paint.red(source.reason.as_deref().unwrap_or("of no use")),
+            _ => continue,
         };
         root.below.push(Branch::new(format!("{}: {state}", source.source)));
     }
-    if root.below.is_empty() {
-        return;
+    if !has_keys {
+        let absent = report.identities.iter().filter(|source| source.state == "absent");
+        let places: Vec<&str> = absent.map(|source| source.source.as_str()).collect();
+        root.below.push(Branch::new(format!("none in {}", places.join(", "))));
     }
     _ = writeln!(out, "{}", root.text);
     root.shorten().draw("", paint, out);
@@ -307,7 +358,7 @@ fn identities(report: &Report, paint: Paint, out: &mut String) {
 
 fn summary(report: &Report, paint: Paint, out: &mut String) {
     let count = |state: &str| report.files.iter().filter(|file| file.access.state == state).count();
-    if report.files.len() == 1 {
+    if report.files.len() < 2 {
         return;
     }
     let opened = report.files.iter().filter(|file| file.opens.as_ref().is_some_and(|opens| opens.ok)).count();

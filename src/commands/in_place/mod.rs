@@ -12,5 +12,5 @@
 mod object;
 mod sources;
 
-pub use object::Decryption;
-pub use sources::Sources;
+pub use object::{Decryption, mac_of};
+pub use sources::{Sources, beneath};

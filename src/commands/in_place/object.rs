@@ -6,8 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::Sources;
 use super::sources::contains;
 use crate::commands::encrypted::{decode, field, is_opted_out, name, text};
-use crate::commands::records;
+use crate::commands::{policy, records};
 use crate::error::{Failure, Record};
+use crate::policy::Authority;
 use crate::secret::SecretBytes;
 use crate::sops::mac::Unordered;
 use crate::sops::reordered::{Mismatch, open_unordered};
@@ -20,6 +21,8 @@ use crate::yaml::{self, CollectionStyle, Document, Kind, Node, ScalarStyle};
 pub struct Decryption<'a> {
     /// The keys.
     pub keys: &'a dyn KeyService,
+    /// What may come out.
+    pub authority: &'a Authority,
     /// What copies are held against.
     pub sources: &'a Sources<'a>,
     /// Set where the operator accepts copies that cannot be held against anything.
@@ -51,12 +54,21 @@ impl Decryption<'_> {
                 Some(text) => self.document(text),
                 None => self.document(write_like_sops(&[document(object.clone())], SOPS_INDENT).as_bytes()),
             };
-            *object = cleartext.and_then(|cleartext| root_of(&cleartext)).map_err(|record| record.about(about))?;
+            let opened =
+                cleartext.and_then(|cleartext| root_of(&cleartext)).map_err(|record| prefixed(record, &about))?;
+            let get = |name| field(&opened, name).and_then(text).unwrap_or_default();
+            policy::check_kind(self.authority, get("apiVersion"), get("kind"))?;
+            *object = opened;
             return Ok(true);
         }
         if field(object, "kind").and_then(text) == Some("Secret") {
             let about = name(object);
-            return self.secret(object).map_err(|record| prefixed(record, &about));
+            let has_any = self.secret(object).map_err(|record| prefixed(record, &about))?;
+            if has_any {
+                let version = field(object, "apiVersion").and_then(text).unwrap_or_default();
+                policy::check_kind(self.authority, version, "Secret").map_err(|record| record.about(about))?;
+            }
+            return Ok(has_any);
         }
         self.items(object)
     }
@@ -103,7 +115,7 @@ impl Decryption<'_> {
                     let copy = format.load(text).map_err(refuse)?;
                     open_unordered(copy, self.keys, accepted).map_err(refuse)
                 }
-                None => Err(refuse(error).hint(self.hint)),
+                None => Err(Record { hints: vec![self.hint.to_owned()], ..refuse(error) }),
             },
         }
     }
@@ -143,7 +155,9 @@ impl Decryption<'_> {
         let mut file = Vec::new();
         for (key, value) in entries.iter() {
             let (Some(key), Some(written)) = (text(key), text(value)) else { continue };
-            let Some(line) = (if is_base64 { decode(written) } else { Some(written.clone().into()) }) else { continue };
+            let Some(line) = (if is_base64 { decode(written) } else { Some(written.as_bytes().to_vec()) }) else {
+                continue;
+            };
             // Values with line breaks came from elsewhere.
             if !line.contains(&b'\n') {
                 file.extend_from_slice(key.as_bytes());
@@ -165,9 +179,13 @@ impl Decryption<'_> {
     }
 }
 
-/// A field `sops` with a `mac` that is not empty: what Flux takes for an encrypted object.
 fn is_document(object: &Node) -> bool {
-    field(object, "sops").and_then(|sops| field(sops, "mac")).and_then(text).is_some_and(|mac| !mac.is_empty())
+    mac_of(object).is_some()
+}
+
+/// The field `mac` of a field `sops`, if it is not empty: with it, Flux takes an object for encrypted.
+pub fn mac_of(object: &Node) -> Option<&str> {
+    field(object, "sops").and_then(|sops| field(sops, "mac")).and_then(text).filter(|mac| !mac.is_empty())
 }
 
 fn refuse(error: SopsError) -> Record {

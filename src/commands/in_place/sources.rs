@@ -6,11 +6,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::commands::encrypted::TOKEN;
-use crate::commands::records;
-use crate::error::Record;
+use crate::commands::{policy, records};
+use crate::error::{Failure, Record};
 use crate::jail::Root;
 use crate::limits;
 use crate::path::SourcePath;
+use crate::policy::Authority;
 use crate::sops::reordered::Witness;
 use crate::sops::{Format, KeyService};
 
@@ -18,29 +19,30 @@ use crate::sops::{Format, KeyService};
 pub struct Sources<'a> {
     root: Option<&'a Root>,
     keys: &'a dyn KeyService,
+    authority: &'a Authority,
     /// Relative to the root.
     files: Vec<SourcePath>,
     /// Files by their MAC, as it stands in them.
-    by_mac: OnceCell<HashMap<String, SourcePath>>,
+    by_mac: OnceCell<HashMap<String, Vec<SourcePath>>>,
     opened: RefCell<HashMap<String, Rc<Witness>>>,
 }
 
 impl<'a> Sources<'a> {
     /// No files at all: every proof is a MAC.
-    pub fn none(keys: &'a dyn KeyService) -> Self {
-        Self { root: None, keys, files: Vec::new(), by_mac: OnceCell::new(), opened: RefCell::default() }
+    pub fn none(keys: &'a dyn KeyService, authority: &'a Authority) -> Self {
+        Self { root: None, keys, authority, files: Vec::new(), by_mac: OnceCell::new(), opened: RefCell::default() }
     }
 
     /// These files. Nothing is read before the first copy is looked up.
-    pub fn of(root: &'a Root, keys: &'a dyn KeyService, files: Vec<SourcePath>) -> Self {
-        Self { root: Some(root), keys, files, by_mac: OnceCell::new(), opened: RefCell::default() }
+    pub fn of(root: &'a Root, keys: &'a dyn KeyService, authority: &'a Authority, files: Vec<SourcePath>) -> Self {
+        Self { root: Some(root), keys, authority, files, by_mac: OnceCell::new(), opened: RefCell::default() }
     }
 
     /// Every file of the root that git would see.
-    pub fn below(root: &'a Root, keys: &'a dyn KeyService) -> Self {
+    pub fn below(root: &'a Root, keys: &'a dyn KeyService, authority: &'a Authority) -> Self {
         let files = crate::walk::files(root.path()).files;
         let files = files.iter().filter_map(|file| file.to_str()).filter_map(|file| SourcePath::parse(file).ok());
-        Self::of(root, keys, files.collect())
+        Self::of(root, keys, authority, files.collect())
     }
 
     /// The file with this MAC, verified; `None` where there is none.
@@ -51,18 +53,46 @@ impl<'a> Sources<'a> {
         if let Some(witness) = self.opened.borrow().get(mac) {
             return Ok(Some(Rc::clone(witness)));
         }
-        let Some(path) = self.by_mac.get_or_init(|| self.index()).get(mac) else { return Ok(None) };
         let Some(root) = self.root else { return Ok(None) };
-        let bytes = root.read(root.path(), path, limits::FILE_BYTES).map_err(records::of_file)?;
-        let witness = Witness::open(bytes.as_slice(), Format::from_path(path.as_str()), self.keys)
-            .map_err(|error| records::of_source(path, error))?;
-        let witness = Rc::new(witness);
-        self.opened.borrow_mut().insert(mac.to_owned(), Rc::clone(&witness));
-        Ok(Some(witness))
+        let mut first_error = None;
+        // A re-ordered copy may lie beside its original, with the same MAC.
+        for path in self.by_mac.get_or_init(|| self.index()).get(mac).into_iter().flatten() {
+            if let Err(record) = self.check_place(root, path) {
+                first_error.get_or_insert(record);
+                continue;
+            }
+            let bytes = root.read(root.path(), path, limits::FILE_BYTES).map_err(records::of_file)?;
+            match Witness::open(bytes.as_slice(), Format::from_path(path.as_str()), self.keys) {
+                Ok(witness) => {
+                    let witness = Rc::new(witness);
+                    self.opened.borrow_mut().insert(mac.to_owned(), Rc::clone(&witness));
+                    return Ok(Some(witness));
+                }
+                Err(error) => _ = first_error.get_or_insert_with(|| records::of_source(path, error)),
+            }
+        }
+        first_error.map_or(Ok(None), Err)
     }
 
-    fn index(&self) -> HashMap<String, SourcePath> {
-        let mut by_mac = HashMap::new();
+    /// Whether the policy allows a file, where it really lies.
+    fn check_place(&self, root: &Root, path: &SourcePath) -> Result<(), Record> {
+        if !self.authority.restricts_directories() {
+            return Ok(());
+        }
+        let real = root.path().join(path.as_str()).canonicalize().unwrap_or_default();
+        let place = real.strip_prefix(root.path()).unwrap_or(Path::new(""));
+        self.authority
+            .check_path(root.path(), place)
+            .map_err(|denial| policy::record(Failure::File, &denial).about(path.printable()))
+    }
+
+    /// Takes in a file that came with the copies.
+    pub fn add(&self, witness: Witness) {
+        self.opened.borrow_mut().insert(witness.mac().to_owned(), Rc::new(witness));
+    }
+
+    fn index(&self) -> HashMap<String, Vec<SourcePath>> {
+        let mut by_mac = HashMap::<_, Vec<_>>::new();
         let Some(root) = self.root else { return by_mac };
         let mut bytes_left = limits::DECRYPTED_BYTES;
         for path in &self.files {
@@ -74,7 +104,7 @@ impl<'a> Sources<'a> {
                 continue;
             }
             if let Ok(document) = Format::from_path(path.as_str()).load(bytes.as_slice()) {
-                by_mac.entry(document.metadata.mac).or_insert_with(|| path.clone());
+                by_mac.entry(document.metadata.mac).or_default().push(path.clone());
             }
         }
         by_mac

@@ -75,7 +75,7 @@ pub fn render(args: &RenderArgs, env: &Environment, deadline: Deadline) -> Resul
             "unsops: note: no key opened {unopened} {files}, whose content is not checked; --verify says why\n"
         ));
     }
-    Ok(Output::new(Secret::new(generator::finish(objects, assurance).into_bytes())))
+    Ok(Output::new(Secret::new(generator::finish(objects, assurance, !args.for_validators).into_bytes())))
 }
 
 fn request(args: &RenderArgs, dir: &Path, keys: KeyPolicy) -> Request {

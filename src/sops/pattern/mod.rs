@@ -54,6 +54,11 @@ impl Pattern {
         }
     }
 
+    /// Whether Go refuses the pattern.
+    pub(super) fn is_invalid(&self) -> bool {
+        self.regex.is_none()
+    }
+
     /// Says whether the pattern occurs anywhere in the text.
     pub(super) fn is_match(&self, text: &str) -> bool {
         self.regex.as_ref().is_some_and(|regex| regex.is_match(text))

@@ -6,3 +6,4 @@ mod directory;
 mod refusals;
 mod rendering;
 mod sidecar;
+mod tenants;

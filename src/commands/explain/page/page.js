@@ -52,10 +52,12 @@
     })
   );
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[href^='#f']");
+    const link = event.target.closest("li a");
     const row = link && by(link.getAttribute("href").slice(1));
     if (!row) return;
+    event.preventDefault();
     if (row.hidden) reset();
+    row.scrollIntoView({ block: "center" });
     row.querySelector("details").open = true;
     row.querySelector("summary").focus();
   });

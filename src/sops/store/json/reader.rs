@@ -234,13 +234,26 @@ struct Place {
 impl Place {
     fn advance(&mut self, text: &[u8], at: usize) -> Position {
         let passed = text.get(self.counted..at).unwrap_or_default();
-        self.line_feeds += passed.iter().filter(|&&byte| byte == b'\n').count();
-        match passed.iter().rposition(|&byte| byte == b'\n') {
-            Some(last) => self.characters = characters(passed.get(last + 1..).unwrap_or_default()),
-            None => self.characters += characters(passed),
+        let mut line = passed;
+        while let Some((_, after)) = next_line_feed(line).and_then(|at| line.split_at_checked(at + 1)) {
+            self.line_feeds += 1;
+            self.characters = 0;
+            line = after;
         }
+        self.characters += characters(line);
         self.counted = at;
         Position { line: count(self.line_feeds + 1), column: count(self.characters + 1) }
+    }
+}
+
+fn next_line_feed(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += printable_run(text.get(at..).unwrap_or_default(), []);
+        if *text.get(at)? == b'\n' {
+            return Some(at);
+        }
+        at += 1;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fields of mappings, read tolerantly.
 
-use crate::yaml::resolve::{Resolved, resolve};
-use crate::yaml::{Kind, Node, ScalarStyle};
+use super::resolve::{Resolved, resolve};
+use super::{Kind, Node, ScalarStyle};
 
 /// Keys and values of a mapping, then those that `<<` merges in; nothing where the node is no mapping. Keys that are no
 /// scalars are left out. A key may come twice.
@@ -36,7 +36,7 @@ pub fn text_node<'a>(node: &'a Node, name: &str) -> Option<(&'a str, &'a Node)> 
 }
 
 /// The text of a scalar that is not null.
-pub(super) fn scalar(node: &Node) -> Option<&str> {
+pub fn scalar(node: &Node) -> Option<&str> {
     match &node.kind {
         Kind::Scalar(text, _) if !is_null(node) => Some(text),
         _ => None,
@@ -44,7 +44,7 @@ pub(super) fn scalar(node: &Node) -> Option<&str> {
 }
 
 /// The elements of a sequence; nothing for anything else.
-pub(super) fn elements(node: &Node) -> &[Node] {
+pub fn elements(node: &Node) -> &[Node] {
     match &node.kind {
         Kind::Sequence(items, _) => items,
         _ => &[],
@@ -52,7 +52,7 @@ pub(super) fn elements(node: &Node) -> &[Node] {
 }
 
 /// Whether a node stands for nothing.
-pub(super) fn is_null(node: &Node) -> bool {
+pub fn is_null(node: &Node) -> bool {
     matches!(node.kind, Kind::Scalar(..)) && matches!(resolve(node), Ok(Resolved::Null))
 }
 

@@ -1,0 +1,493 @@
+//! What a build brings together: Secrets that are made twice, merged into nothing, or that nobody finds.
+//!
+//! A build is a kustomization that no other one refers to, and all that it refers to. Where something comes from outside
+//! (a URL, a chart, another program's generator), nothing is said about what is missing.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::excerpts::Excerpts;
+use super::objects::{Object, mention};
+use super::scan::{Class, Files};
+use crate::findings::{Finding, rules};
+use crate::jail::Root;
+use crate::kustomization::{self, Field, Plugin, PluginKind, Role, Visited, Walk};
+use crate::limits;
+use crate::path::SourcePath;
+use crate::text::Printable;
+use crate::yaml::Position;
+use crate::yaml::fields::{elements, entries, field, text};
+
+/// A Secret that a kustomization makes or lists.
+struct Made {
+    name: String,
+    namespace: String,
+    /// Where it is said.
+    file: String,
+    position: Position,
+    is_hashed: bool,
+    /// `merge` or `replace`.
+    behavior: Option<String>,
+    has_string_data: bool,
+    /// By a generator of ours, or from a SOPS file.
+    is_ours: bool,
+    /// Said in the kustomization itself, whose text then holds the name once.
+    is_inline: bool,
+}
+
+/// What the checks of builds look at.
+pub struct Builds<'a> {
+    pub root: &'a Root,
+    pub walk: &'a Walk,
+    pub files: &'a Files,
+    pub excerpts: &'a Excerpts<'a>,
+}
+
+/// What is known of kustomizations by their number.
+struct ByNumber<'a> {
+    plugins: HashMap<usize, Vec<&'a Plugin>>,
+    /// With something from a URL.
+    remote: HashSet<usize>,
+    /// Files in which kustomize would stumble.
+    broken: HashSet<&'a str>,
+}
+
+/// One kustomization's own part.
+struct Part {
+    made: Vec<Made>,
+    /// Paths of its resources that are files.
+    resources: Vec<String>,
+    children: Vec<usize>,
+    /// Something that is not known comes in here.
+    is_open: bool,
+    renames: bool,
+    /// Has configuration that may teach kustomize more references.
+    is_taught: bool,
+}
+
+/// Most steps from a build to its parts, all builds together.
+const STEPS: usize = 1_000_000;
+
+impl Builds<'_> {
+    /// Everything that is wrong with builds as a whole.
+    pub fn check(&self) -> Vec<Finding> {
+        let mut by_number = ByNumber {
+            plugins: HashMap::new(),
+            remote: self.walk.remotes.iter().map(|remote| remote.kustomization).collect(),
+            broken: self.walk.faults.iter().map(|fault| fault.file.as_str()).collect(),
+        };
+        for plugin in &self.walk.plugins {
+            by_number.plugins.entry(plugin.kustomization).or_default().push(plugin);
+        }
+        let numbered = self.walk.kustomizations.iter().enumerate();
+        let parts: Vec<Part> = numbered.map(|(index, visited)| self.part(index, visited, &by_number)).collect();
+        let referred: HashSet<usize> = parts.iter().flat_map(|part| part.children.iter().copied()).collect();
+        let known = self.known_names();
+        let mut findings = Vec::new();
+        let mut steps = STEPS;
+        for (index, visited) in self.walk.kustomizations.iter().enumerate() {
+            if referred.contains(&index) || visited.kustomization.is_component {
+                continue;
+            }
+            let Some(members) = members(&parts, index, &mut steps) else { break };
+            let build: Vec<(&Part, &Visited)> = members
+                .iter()
+                .filter_map(|&member| Some((parts.get(member)?, self.walk.kustomizations.get(member)?)))
+                .collect();
+            duplicates(&build, &mut findings);
+            merges(&build, &mut findings);
+            self.hashes(&build, &mut findings);
+            self.missing(&build, known.as_ref(), &mut findings);
+        }
+        self.ciphertext(&mut findings);
+        findings
+    }
+
+    fn part(&self, index: usize, visited: &Visited, by_number: &ByNumber<'_>) -> Part {
+        let kustomization = &visited.kustomization;
+        let plugins = || by_number.plugins.get(&index).map(Vec::as_slice).unwrap_or_default().iter().copied();
+        let mut made = Vec::new();
+        for plugin in plugins().filter(|plugin| plugin.role == Role::Generator && plugin.is_ours()) {
+            self.of_plugin(plugin, visited, &mut made);
+        }
+        for sources in kustomization.sources.iter().filter(|sources| sources.is_secret) {
+            made.push(Made {
+                name: sources.name.clone(),
+                namespace: sources.namespace.clone().unwrap_or_default(),
+                file: visited.file.clone(),
+                position: sources.position,
+                is_hashed: !(sources.disables_hash || kustomization.disables_hash),
+                behavior: sources.behavior.clone().filter(|behavior| behavior != "create"),
+                has_string_data: false,
+                is_ours: false,
+                is_inline: true,
+            });
+        }
+        let mut resources = Vec::new();
+        let mut children = Vec::new();
+        for edge in &visited.edges {
+            match (edge.field, edge.kustomization) {
+                (Field::Resources | Field::Bases | Field::Components, Some(child)) => children.push(child),
+                (Field::Resources | Field::Bases, None) => {
+                    self.of_resource(&edge.path, &mut made);
+                    resources.push(edge.path.clone());
+                }
+                _ => {}
+            }
+        }
+        let has = |name: &str| kustomization.position_of(name).is_some();
+        let is_foreign = |plugin: &Plugin| plugin.kind == PluginKind::Foreign;
+        Part {
+            made,
+            resources,
+            children,
+            is_open: has("helmCharts")
+                || has("helmChartInflationGenerator")
+                || plugins().any(is_foreign)
+                || by_number.broken.contains(visited.file.as_str())
+                || by_number.remote.contains(&index),
+            renames: !kustomization.name_prefix.is_empty()
+                || !kustomization.name_suffix.is_empty()
+                || kustomization.namespace.is_some()
+                || kustomization.patches.iter().any(|patch| patch.target_kind.as_deref() == Some("Secret")),
+            is_taught: has("configurations") || has("openapi") || has("crds") || has("replacements") || has("vars"),
+        }
+    }
+
+    fn of_plugin(&self, plugin: &Plugin, visited: &Visited, made: &mut Vec<Made>) {
+        let add = |node: &crate::yaml::Node, has_string_data: bool, is_hashed_by_default: bool| {
+            let metadata = field(node, "metadata")?;
+            let annotation = |name| field(metadata, "annotations").and_then(|annotations| text(annotations, name));
+            let behavior = annotation("kustomize.config.k8s.io/behavior").or_else(|| text(node, "behavior"));
+            let behavior = behavior.filter(|behavior| *behavior != "create").map(str::to_owned);
+            let is_hashed = match annotation("kustomize.config.k8s.io/needs-hash") {
+                Some(answer) => ["1", "t", "T", "TRUE", "true", "True"].contains(&answer),
+                None => is_hashed_by_default,
+            };
+            Some(Made {
+                name: text(metadata, "name").unwrap_or_default().to_owned(),
+                namespace: text(metadata, "namespace").unwrap_or_default().to_owned(),
+                file: plugin.place.file.clone(),
+                position: plugin.place.position(metadata.position),
+                is_hashed,
+                has_string_data: has_string_data && behavior.as_deref() != Some("merge"),
+                behavior,
+                is_ours: true,
+                is_inline: plugin.place.is_inline(),
+            })
+        };
+        match plugin.kind {
+            PluginKind::Ksops => {
+                let metadata = field(&plugin.node, "metadata");
+                let annotations = metadata.and_then(|metadata| field(metadata, "annotations"));
+                let encoding = annotations.and_then(|annotations| text(annotations, "unsops.dev/encoding"));
+                let lists = entries(&plugin.node).filter(|(name, ..)| name.eq_ignore_ascii_case("secretFrom"));
+                for entry in lists.flat_map(|(.., list)| elements(list)).take(limits::SOURCES) {
+                    let has_text = entries(entry)
+                        .any(|(name, ..)| name.eq_ignore_ascii_case("files") || name.eq_ignore_ascii_case("envs"));
+                    made.extend(add(entry, has_text && encoding != Some("data"), false));
+                }
+                let files = plugin.names.iter().filter(|named| named.secret.is_none() && named.list == "files");
+                for named in files.take(limits::SOURCES) {
+                    if let Some(path) = kustomization::join(&visited.directory, &named.path) {
+                        self.of_sops_file(&path, &plugin.place.file, named.position, made);
+                    }
+                }
+            }
+            PluginKind::SopsSecretGenerator => {
+                let is_hashed = text(&plugin.node, "disableNameSuffixHash") != Some("true");
+                made.extend(add(&plugin.node, false, is_hashed));
+            }
+            PluginKind::Builtin | PluginKind::Foreign | PluginKind::Unsops => {}
+        }
+    }
+
+    fn of_sops_file(&self, path: &str, file: &str, position: Position, made: &mut Vec<Made>) {
+        let Some(Class::Sops(sops)) = self.files.get(path).map(|scanned| &scanned.class) else { return };
+        for object in sops.objects.iter().filter(|object| object.kind == "Secret") {
+            made.push(Made {
+                name: object.name.clone(),
+                namespace: object.namespace.clone(),
+                file: file.to_owned(),
+                position,
+                is_hashed: object.is_hashed,
+                behavior: object.behavior.clone(),
+                has_string_data: object.has_string_data && object.behavior.is_none(),
+                is_ours: true,
+                is_inline: false,
+            });
+        }
+    }
+
+    fn of_resource(&self, path: &str, made: &mut Vec<Made>) {
+        match self.files.get(path).map(|scanned| &scanned.class) {
+            Some(Class::Sops(_)) => self.of_sops_file(path, path, Position::default(), made),
+            Some(Class::Objects(objects)) => {
+                for object in objects {
+                    let Some(secret) = &object.secret else { continue };
+                    made.push(Made {
+                        name: object.name.clone(),
+                        namespace: object.namespace.clone(),
+                        file: path.to_owned(),
+                        position: object.position,
+                        is_hashed: false,
+                        behavior: None,
+                        has_string_data: secret.has_string_data,
+                        is_ours: false,
+                        is_inline: false,
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Hashes of every name that the repository makes or mentions; nothing where some file hides its names.
+    fn known_names(&self) -> Option<HashSet<u64>> {
+        let mut known = HashSet::new();
+        for scanned in self.files.values() {
+            match &scanned.class {
+                Class::Objects(objects) => {
+                    for object in objects {
+                        known.extend(object.mentions.iter().copied());
+                        known.insert(mention(&object.name));
+                    }
+                }
+                Class::Sops(sops) => {
+                    let is_hidden = |object: &super::sops_file::EncryptedObject| object.name.is_empty();
+                    if sops.objects.iter().any(is_hidden) {
+                        return None;
+                    }
+                    known.extend(sops.objects.iter().map(|object| mention(&object.name)));
+                }
+                _ => {}
+            }
+        }
+        Some(known)
+    }
+
+    fn hashes(&self, build: &[(&Part, &Visited)], findings: &mut Vec<Finding>) {
+        if build.iter().any(|(part, _)| part.is_open) {
+            return;
+        }
+        let hashed: Vec<&Made> =
+            made_in(build).filter(|made| made.is_hashed && made.is_ours && !made.name.is_empty()).collect();
+        if hashed.is_empty() {
+            return;
+        }
+        let renames = build.iter().any(|(part, _)| part.renames);
+        let is_taught = build.iter().any(|(part, _)| part.is_taught);
+        let mut references: HashSet<&str> = HashSet::new();
+        let mut mentions: HashMap<u64, &str> = HashMap::new();
+        for object in self.objects_of(build) {
+            references.extend(object.references.iter().map(|reference| reference.name.as_str()));
+            for hash in &object.mentions {
+                mentions.insert(*hash, &object.kind);
+            }
+        }
+        let words = self.words(build);
+        for made in hashed {
+            let once = usize::from(made.is_inline);
+            let is_referred = references.contains(made.name.as_str())
+                || renames && references.iter().any(|name| name.contains(made.name.as_str()));
+            let is_in_text = words.get(&mention(&made.name)).is_some_and(|count| *count > once);
+            let kind = mentions.get(&mention(&made.name));
+            if is_referred || is_in_text || kind.is_some() && is_taught || made.behavior.is_some() {
+                continue;
+            }
+            let name = Printable::new(&made.name);
+            let message = match kind {
+                Some(kind) => {
+                    format!(
+                        "{name} gets a hash, but only {} refers to it, whose fields kustomize does not know",
+                        Printable::new(kind)
+                    )
+                }
+                None => format!("{name} gets a hash, but nothing in this build refers to it"),
+            };
+            let finding = Finding::new(&rules::HASH_UNREFERENCED, &made.file, made.position, message);
+            findings.push(finding.excerpt(self.excerpts.line(&made.file, made.position)));
+        }
+    }
+
+    fn objects_of(&self, build: &[(&Part, &Visited)]) -> impl Iterator<Item = &Object> {
+        let paths: BTreeSet<String> = build.iter().flat_map(|(part, _)| part.resources.iter().cloned()).collect();
+        paths.into_iter().flat_map(|path| match self.files.get(&path).map(|scanned| &scanned.class) {
+            Some(Class::Objects(objects)) => objects.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Words of kustomizations and patches, with how often they are there.
+    fn words(&self, build: &[(&Part, &Visited)]) -> HashMap<u64, usize> {
+        let mut words = HashMap::new();
+        for (_, visited) in build {
+            count_words(&visited.text, &mut words);
+            for patch in &visited.kustomization.patches {
+                let path = patch.path.as_deref().and_then(|path| kustomization::join(&visited.directory, path));
+                let source = path.and_then(|path| SourcePath::parse(&path).ok());
+                let text = source.and_then(|source| self.root.read(self.root.path(), &source, PATCH_BYTES).ok());
+                if let Some(text) = text {
+                    count_words(text.as_slice(), &mut words);
+                }
+            }
+        }
+        words
+    }
+
+    fn missing(&self, build: &[(&Part, &Visited)], known: Option<&HashSet<u64>>, findings: &mut Vec<Finding>) {
+        let Some(known) = known else { return };
+        // Where Secrets come from elsewhere altogether, nothing can be missing here.
+        let is_ours = made_in(build).any(|made| made.is_ours);
+        if !is_ours || build.iter().any(|(part, _)| part.is_open) {
+            return;
+        }
+        let renames = build.iter().any(|(part, _)| part.renames);
+        let made: HashSet<&str> = made_in(build).map(|made| made.name.as_str()).collect();
+        for (part, _) in build {
+            for path in &part.resources {
+                let Some(Class::Objects(objects)) = self.files.get(path).map(|scanned| &scanned.class) else {
+                    continue;
+                };
+                for object in objects.iter().filter(|object| object.is_workload()) {
+                    for reference in &object.references {
+                        let name = reference.name.as_str();
+                        let is_made = made.contains(name)
+                            || renames && made.iter().any(|made| !made.is_empty() && name.contains(made));
+                        if is_made || known.contains(&mention(name)) || name.contains(['$', '{']) {
+                            continue;
+                        }
+                        let near = made.iter().find(|made| is_near(name, made));
+                        let message = format!(
+                            "{} refers to Secret {}, which exists nowhere",
+                            reference.field,
+                            Printable::new(name)
+                        );
+                        let mut finding = Finding::new(&rules::MISSING_SECRET, path, reference.position, message);
+                        finding.hint = near.map(|near| format!("did you mean {}?", Printable::new(near)));
+                        findings.push(finding);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Encrypted documents among plain resources, where nothing decrypts after the build.
+    fn ciphertext(&self, findings: &mut Vec<Finding>) {
+        let has_flux = self.files.values().any(
+            |scanned| matches!(&scanned.class, Class::Objects(objects) if objects.iter().any(|object| object.is_flux)),
+        );
+        let has_decrypt = self.walk.plugins.iter().any(|plugin| plugin.kind == PluginKind::Unsops);
+        if has_flux || has_decrypt || self.walk.ours().next().is_none() {
+            return;
+        }
+        for visited in &self.walk.kustomizations {
+            for edge in visited.edges.iter().filter(|edge| matches!(edge.field, Field::Resources | Field::Bases)) {
+                let scanned = self.files.get(&edge.path).map(|scanned| &scanned.class);
+                let Some(Class::Sops(sops)) = scanned else { continue };
+                if sops.objects.is_empty() {
+                    continue;
+                }
+                let message = format!("{} is encrypted", Printable::new(&edge.path));
+                let finding = Finding::new(&rules::CIPHERTEXT_IN_RESOURCES, &visited.file, edge.position, message);
+                findings.push(finding.excerpt(self.excerpts.line(&visited.file, edge.position)));
+            }
+        }
+    }
+}
+
+/// Largest patch whose words are looked at, in bytes.
+const PATCH_BYTES: usize = 256 << 10;
+
+fn made_in<'a>(build: &'a [(&'a Part, &'a Visited)]) -> impl Iterator<Item = &'a Made> {
+    build.iter().flat_map(|(part, _)| part.made.iter())
+}
+
+/// A kustomization and all below it, each once; `None` when the steps are used up.
+fn members(parts: &[Part], start: usize, steps: &mut usize) -> Option<Vec<usize>> {
+    let mut members = Vec::new();
+    let mut seen = HashSet::new();
+    let mut waiting = vec![start];
+    while let Some(at) = waiting.pop() {
+        if !seen.insert(at) {
+            continue;
+        }
+        members.push(at);
+        let part = parts.get(at)?;
+        *steps = steps.checked_sub(1 + part.children.len() + part.made.len())?;
+        waiting.extend(part.children.iter().rev().copied());
+    }
+    Some(members)
+}
+
+fn duplicates(build: &[(&Part, &Visited)], findings: &mut Vec<Finding>) {
+    let renames = build.iter().any(|(part, _)| part.renames);
+    let mut seen: HashMap<(&str, &str), &Made> = HashMap::new();
+    for (part, _) in build {
+        if renames {
+            // Prefixes and namespaces below may tell them apart: only what one kustomization makes itself counts.
+            seen.clear();
+        }
+        for made in part.made.iter().filter(|made| made.behavior.is_none() && !made.name.is_empty()) {
+            match seen.insert((&made.name, &made.namespace), made) {
+                Some(first) if (&first.file, first.position) != (&made.file, made.position) => {
+                    let (later, earlier) = if made.is_ours { (made, first) } else { (first, made) };
+                    if !later.is_ours {
+                        continue;
+                    }
+                    let message = format!(
+                        "Secret {} is also made in {}",
+                        Printable::new(&made.name),
+                        Printable::new(&earlier.file)
+                    );
+                    findings.push(Finding::new(&rules::DUPLICATE_NAME, &later.file, later.position, message));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn merges(build: &[(&Part, &Visited)], findings: &mut Vec<Finding>) {
+    let renames = build.iter().any(|(part, _)| part.renames);
+    let is_open = build.iter().any(|(part, _)| part.is_open);
+    let mut bases: HashMap<&str, Vec<&Made>> = HashMap::new();
+    for made in made_in(build).filter(|made| made.behavior.is_none()) {
+        bases.entry(&made.name).or_default().push(made);
+    }
+    for made in made_in(build).filter(|made| made.is_ours && !made.name.is_empty()) {
+        let Some(behavior) = made.behavior.as_deref() else { continue };
+        let same = bases.get(made.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let has_base = !same.is_empty() || renames && bases.keys().any(|name| made.name.contains(name));
+        let name = Printable::new(&made.name);
+        if !has_base && !is_open && !bases.contains_key("") {
+            let message =
+                format!("behavior {} of {name}, but nothing in this build makes it", Printable::new(behavior));
+            findings.push(Finding::new(&rules::MERGE_WITHOUT_BASE, &made.file, made.position, message));
+        }
+        if let Some(base) = same.iter().find(|base| base.has_string_data && behavior == "merge") {
+            let message = format!("{name} merges into the stringData of {}", Printable::new(&base.file));
+            findings.push(Finding::new(&rules::MERGE_LOSES_KEYS, &made.file, made.position, message));
+        }
+    }
+}
+
+fn count_words(text: &[u8], words: &mut HashMap<u64, usize>) {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    for word in text.split(|byte| !is_word(byte)).filter(|word| (1..=253).contains(&word.len())) {
+        if let Ok(word) = std::str::from_utf8(word) {
+            let count: &mut usize = words.entry(mention(word)).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+/// One or two letters apart, or the same but for `-` and `_`.
+fn is_near(one: &str, other: &str) -> bool {
+    if other.len() < 4 || one.len().abs_diff(other.len()) > 2 {
+        return false;
+    }
+    let shared = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let rest = |text: &str| text.len().saturating_sub(shared);
+    let tail = one.bytes().rev().zip(other.bytes().rev()).take_while(|(a, b)| a == b).count();
+    rest(one).saturating_sub(tail) <= 2 && rest(other).saturating_sub(tail) <= 2
+}

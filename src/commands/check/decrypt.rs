@@ -1,0 +1,150 @@
+//! With keys: whether files open and their MACs hold, and what generators make of them.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::scan::{Class, Files};
+use crate::commands::decrypt::{Decryptor, Places};
+use crate::commands::tree::Tree;
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::error::{Failure, Record};
+use crate::findings::{Excerpt, Finding, Severity, rules};
+use crate::generator::{self, Fault, Generator};
+use crate::jail::Root;
+use crate::keys::{KeyPolicy, Keyring};
+use crate::kustomization::{self, Plugin, PluginKind, Visited};
+use crate::limits;
+use crate::path::SourcePath;
+use crate::sops::{self, Format, SopsError};
+use crate::text::Printable;
+use crate::yaml::Position;
+
+/// Opens every SOPS file of the listing, and renders every generator of ours.
+///
+/// # Errors
+/// The keys that the environment names cannot be used.
+pub fn check(root: &Root, files: &Files, env: &Environment, deadline: Deadline) -> Result<Vec<Finding>, Record> {
+    let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
+    let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+    let paths: Vec<&str> = files
+        .iter()
+        .filter(|(_, scanned)| matches!(scanned.class, Class::Sops(_)))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    let mut findings = open_all(root, &paths, &keyring, deadline);
+    let directories = super::kustomizations::directories(files);
+    let walk = kustomization::walk(&Tree::new(root), directories.iter().map(String::as_str));
+    for plugin in walk.ours().filter(|plugin| plugin.kind != PluginKind::Unsops) {
+        let Some(visited) = walk.kustomizations.get(plugin.kustomization) else { continue };
+        // What does not open was said above.
+        if deadline.left().is_zero() {
+            break;
+        }
+        findings.extend(render(root, plugin, visited, &keyring, env, files));
+    }
+    Ok(findings)
+}
+
+fn open_all(root: &Root, paths: &[&str], keyring: &Keyring<'_>, deadline: Deadline) -> Vec<Finding> {
+    let next = AtomicUsize::new(0);
+    let findings = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let finding = if deadline.left().is_zero() {
+                let message = "the time was up: not decrypted";
+                Some(Finding::new(&rules::DECRYPT_FAILED, path, Position::default(), message))
+            } else {
+                open(root, path, keyring)
+            };
+            findings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(finding);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..limits::CONCURRENCY.get().min(paths.len()) {
+            _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn open(root: &Root, path: &str, keyring: &Keyring<'_>) -> Option<Finding> {
+    let source = SourcePath::parse(path).ok()?;
+    let bytes = root.read(root.path(), &source, limits::FILE_BYTES).ok()?;
+    match sops::decrypt(bytes.as_slice(), Format::from_path(path), keyring) {
+        Ok(_) => None,
+        Err(error) => Some(of_error(path, &error)),
+    }
+}
+
+fn of_error(path: &str, error: &SopsError) -> Finding {
+    match error {
+        SopsError::Format { position, .. } => {
+            Finding::new(&rules::DECRYPT_FAILED, path, position.unwrap_or_default(), error.to_string())
+        }
+        SopsError::Integrity { position, .. } => {
+            Finding::new(&rules::MAC_MISMATCH, path, position.unwrap_or_default(), error.to_string())
+        }
+        SopsError::Key(_) => Finding::new(&rules::DECRYPT_FAILED, path, Position::default(), error.to_string()),
+    }
+}
+
+/// Renders a generator whose sources all open.
+fn render(
+    root: &Root,
+    plugin: &Plugin,
+    visited: &Visited,
+    keyring: &Keyring<'_>,
+    env: &Environment,
+    files: &Files,
+) -> Vec<Finding> {
+    let Ok(generator) = Generator::parse(&plugin.node, true) else { return Vec::new() };
+    let Ok(decryptor) = Decryptor::new(root, keyring, env) else { return Vec::new() };
+    let base = root.path().join(&visited.directory);
+    let bases: [&Path; 1] = [&base];
+    let places = Places { bases: &bases, in_band: &|_| None };
+    let Ok(opened) = decryptor.open_all(&generator.sources(), &places) else { return Vec::new() };
+    let mut findings = Vec::new();
+    for named in plugin.names.iter().filter(|named| named.list == "envs") {
+        let path = kustomization::join(&visited.directory, &named.path);
+        let source = SourcePath::parse(&named.path).ok();
+        let (Some(path), Some(source)) = (path, source) else { continue };
+        let (Some(cleartext), Some(scanned)) = (opened.get(&source), files.get(&path)) else { continue };
+        let Class::Sops(sops) = &scanned.class else { continue };
+        if plugin.kind != PluginKind::Ksops {
+            continue;
+        }
+        for hazard in generator::dotenv_hazards(cleartext) {
+            // A name is shown only where it stands in clear in the file.
+            let Some((name, at)) = sops.variables.iter().find(|(name, _)| hazard.is_about(name)) else { continue };
+            let name = Printable::new(name);
+            let message = format!("{name} {}", hazard.words);
+            let mut finding = Finding::new(&rules::DOTENV_HAZARD, &path, *at, message);
+            if !hazard.is_loss {
+                finding.severity = Severity::Note;
+            }
+            findings.push(finding.excerpt(Some(Excerpt::Key(name))));
+        }
+    }
+    let opener = |source: &SourcePath| opened.get(source).expect("every source was opened");
+    if let Err(errors) = generator.render(&opener) {
+        for error in errors {
+            // Said of the variable itself above.
+            if error.fault == Fault::Content
+                && findings
+                    .iter()
+                    .any(|finding| finding.severity != Severity::Note && finding.rule.id == rules::DOTENV_HAZARD.id)
+            {
+                continue;
+            }
+            let mut finding =
+                Finding::new(&rules::GENERATOR_INVALID, &plugin.place.file, plugin.position(), error.to_string());
+            finding.hint = error.hint.map(|hint| hint.to_string());
+            findings.push(finding);
+        }
+    }
+    findings
+}

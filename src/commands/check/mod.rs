@@ -1,0 +1,295 @@
+//! `unsops check`: what is wrong with secrets, generators and kustomizations, without a key.
+//!
+//! Files are listed as git sees them, scanned several at a time ([`scan`]), and then held against each other: against
+//! kustomizations ([`kustomizations`], [`generators`], [`builds`]) and against `.sops.yaml` ([`recipients`]).
+
+mod builds;
+mod decrypt;
+mod excerpts;
+mod fix;
+mod generators;
+mod kustomizations;
+mod objects;
+mod recipients;
+mod scan;
+mod settings;
+mod sops_file;
+mod weak_key;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use self::builds::Builds;
+use self::excerpts::Excerpts;
+use self::generators::Generators;
+use self::recipients::Configs;
+use self::scan::{Class, Files};
+use self::settings::{Settings, unknown_rule};
+use super::records;
+use super::tree::Tree;
+use crate::cli::{CheckArgs, CheckOutput};
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::error::{Error, Failure, Record};
+use crate::findings::{self, Finding, RULES, Report, Rule, Severity, Tint, rules};
+use crate::jail::Root;
+use crate::kustomization;
+use crate::process::{self, Output};
+use crate::secret::Secret;
+use crate::text::Printable;
+use crate::walk;
+use crate::yaml::Position;
+
+/// Checks what is asked for and gives the report.
+///
+/// # Errors
+/// [`Failure::Usage`]: paths, rules or settings that make no sense; there is no other.
+pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    if args.list_rules {
+        return Ok(text_output(list_rules()));
+    }
+    if let Some(id) = &args.explain {
+        let rule = findings::find(id).ok_or_else(|| unknown_rule(Printable::new(id)))?;
+        return Ok(text_output(explain(rule)));
+    }
+    let scope = Scope::open(args, env)?;
+    let settings = Settings::read(args, &scope.root)?;
+    let (mut report, found) = look(&scope, &settings, args, env, deadline)?;
+    if args.fix && fix::apply(&scope.root, &found) {
+        // What was mended may have hidden, or explained, other findings.
+        let (again, found) = look(&scope, &settings, args, env, deadline)?;
+        report = again;
+        report.take(found);
+    } else {
+        report.take(found);
+    }
+    Ok(show(&report, args, env))
+}
+
+/// Looks at everything once.
+fn look(
+    scope: &Scope,
+    settings: &Settings,
+    args: &CheckArgs,
+    env: &Environment,
+    deadline: Deadline,
+) -> Result<(Report, Vec<Finding>), Error> {
+    let (files, mut all) = scan_all(scope, args, deadline);
+    let mut report = Report::default();
+    report.files = scope.paths.len();
+    report.sops_files = files.values().filter(|scanned| matches!(scanned.class, Class::Sops(_))).count();
+    all.extend(across(scope, &files, settings, env, &mut report));
+    if args.decrypt {
+        all.extend(decrypt::check(&scope.root, &files, env, deadline)?);
+    }
+    let mut kept = Vec::new();
+    for finding in all {
+        let Some(finding) = settings.judge(as_example(finding)) else { continue };
+        let silences = files.get(&finding.file).map(|scanned| &scanned.silences);
+        let is_silenced = silences.is_some_and(|silences| silences.covers(finding.rule.id, finding.position.line));
+        if is_silenced || settings.ignores(&finding) {
+            report.silenced = report.silenced.saturating_add(1);
+        } else {
+            kept.push(finding);
+        }
+    }
+    Ok((report, kept))
+}
+
+/// Names of directories whose Secrets are made up.
+const EXAMPLES: [&str; 13] = [
+    "doc",
+    "docs",
+    "example",
+    "examples",
+    "fixture",
+    "fixtures",
+    "sample",
+    "samples",
+    "test",
+    "test_resources",
+    "testdata",
+    "tests",
+    "testing",
+];
+
+/// A Secret in clear, or a weak key, among examples and test data is worth a note.
+fn as_example(mut finding: Finding) -> Finding {
+    let is_about_secrecy = [&rules::PLAINTEXT_SECRET, &rules::NAME_HINT, &rules::WEAK_KEY].contains(&finding.rule);
+    let mut parts: Vec<&str> = finding.file.split('/').collect();
+    let name = parts.pop().unwrap_or_default();
+    let is_example =
+        parts.iter().any(|part| EXAMPLES.contains(part)) || name.starts_with("example") || name.contains(".example");
+    if is_about_secrecy && is_example {
+        finding.severity = Severity::Note;
+    }
+    finding
+}
+
+fn show(report: &Report, args: &CheckArgs, env: &Environment) -> Output {
+    let text = match args.output {
+        _ if args.quiet => String::new(),
+        CheckOutput::Github => report.github(),
+        CheckOutput::Json => report.json(),
+        CheckOutput::Junit => report.junit(),
+        CheckOutput::Sarif => report.sarif(),
+        CheckOutput::Text => {
+            let paint = args.color.paint(env, process::stdout_is_terminal());
+            report.text(&Tint {
+                error: &|text| paint.red(text),
+                warning: &|text| paint.yellow(text),
+                dim: &|text| paint.dim(text),
+                bold: &|text| paint.bold(text),
+            })
+        }
+    };
+    let bytes = Secret::new(text.into_bytes());
+    if report.findings().is_empty() { Output::new(bytes) } else { Output::findings(bytes) }
+}
+
+fn text_output(text: String) -> Output {
+    Output::new(Secret::new(text.into_bytes()))
+}
+
+fn list_rules() -> String {
+    let width = RULES.iter().map(|rule| rule.id.len()).max().unwrap_or_default();
+    RULES.iter().map(|rule| format!("{:width$}  {:7}  {}\n", rule.id, rule.severity.as_str(), rule.title)).collect()
+}
+
+/// The section of a rule, as `examples/check/rules.md` has it.
+pub fn explain(rule: &Rule) -> String {
+    format!(
+        "## {}\n\n{} ({}).\n\nWhy: {}.\n\nFix: {}.\n\nSilence: `# unsops:ignore {}` on the line or the one before.\n",
+        rule.id,
+        rule.title,
+        rule.severity.as_str(),
+        rule.why,
+        rule.fix,
+        rule.id
+    )
+}
+
+/// What a check looks at.
+struct Scope {
+    root: Root,
+    /// Files from the root, in order.
+    paths: Vec<String>,
+    /// What was asked for, from the root; a directory covers what lies in it.
+    asked: Vec<String>,
+    findings: Vec<Finding>,
+}
+
+impl Scope {
+    fn open(args: &CheckArgs, env: &Environment) -> Result<Self, Record> {
+        let here = env.current_dir().ok_or_else(|| Record::new(Failure::Usage, "there is no working directory"))?;
+        let asked: Vec<PathBuf> = match args.paths.as_slice() {
+            [] => vec![here.to_owned()],
+            paths => paths.iter().map(|path| here.join(path)).collect(),
+        };
+        let asked: Vec<PathBuf> = asked
+            .iter()
+            .map(|path| {
+                path.canonicalize().map_err(|_| {
+                    Record::new(Failure::Usage, "does not exist or cannot be read").about(walk::printable(path))
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let root = root(env, &asked)?;
+        let mut scope = Self { root, paths: Vec::new(), asked: Vec::new(), findings: Vec::new() };
+        let mut paths = BTreeSet::new();
+        for path in &asked {
+            let Ok(relative) = path.strip_prefix(scope.root.path()) else {
+                let message = "lies outside of the repository of the other paths";
+                return Err(Record::new(Failure::Usage, message).about(walk::printable(path)));
+            };
+            scope.list(path, relative, &mut paths);
+        }
+        scope.paths = paths.into_iter().collect();
+        Ok(scope)
+    }
+
+    fn list(&mut self, path: &Path, relative: &Path, paths: &mut BTreeSet<String>) {
+        self.asked.extend(relative.to_str().map(str::to_owned));
+        if !path.is_dir() {
+            paths.extend(relative.to_str().map(str::to_owned));
+            return;
+        }
+        let listing = walk::files(path);
+        for file in &listing.files {
+            let file = relative.join(file);
+            match file.to_str() {
+                Some(file) => _ = paths.insert(file.to_owned()),
+                None => {
+                    let name = walk::printable(&file).to_string();
+                    let message = "the name is not UTF-8: the file was not looked at";
+                    self.findings.push(Finding::new(&rules::UNREADABLE, &name, Position::default(), message));
+                }
+            }
+        }
+        for (name, why) in listing.problems {
+            self.findings.push(Finding::new(&rules::UNREADABLE, name.as_str(), Position::default(), why));
+        }
+    }
+
+    /// Whether a path lies in what was asked for.
+    fn covers(&self, path: &str) -> bool {
+        self.asked.iter().any(|asked| {
+            asked.is_empty()
+                || path.strip_prefix(asked.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
+/// The root of the working directory where it holds what was asked for, else that of the first path.
+fn root(env: &Environment, asked: &[PathBuf]) -> Result<Root, Record> {
+    let is_around = |root: &Root| asked.iter().all(|path| path.starts_with(root.path()));
+    if let Ok(root) = Root::discover(env)
+        && is_around(&root)
+    {
+        return Ok(root);
+    }
+    let first = asked.first().map_or(Path::new("/"), PathBuf::as_path);
+    let directory = if first.is_dir() { first } else { first.parent().unwrap_or(first) };
+    Root::discover_from(env, directory).map_err(|error| Record { failure: Failure::Usage, ..records::of_file(error) })
+}
+
+fn scan_all(scope: &Scope, args: &CheckArgs, deadline: Deadline) -> (Files, Vec<Finding>) {
+    let is_shown = !args.quiet && process::stderr_is_terminal();
+    let total = scope.paths.len();
+    let progress = |done: usize| {
+        if is_shown {
+            process::write_stderr(&format!("\r\x1b[Kunsops: {done} of {total} files"));
+        }
+    };
+    let (files, skipped) = scan::scan(&scope.root, &scope.paths, deadline, &progress);
+    if is_shown {
+        process::write_stderr("\r\x1b[K");
+    }
+    let mut findings = scope.findings.clone();
+    if skipped > 0 {
+        let message = format!("the time was up: {skipped} files were not looked at");
+        findings.push(Finding::new(&rules::UNREADABLE, ".", Position::default(), message));
+    }
+    findings.extend(files.values().flat_map(|scanned| scanned.findings.iter().cloned()));
+    (files, findings)
+}
+
+/// What shows only when files are held against each other.
+fn across(scope: &Scope, files: &Files, settings: &Settings, env: &Environment, report: &mut Report) -> Vec<Finding> {
+    let root = &scope.root;
+    let directories = kustomizations::directories(files);
+    let walk = kustomization::walk(&Tree::new(root), directories.iter().map(String::as_str));
+    report.kustomizations = walk.kustomizations.len();
+    report.generators = walk.ours().count();
+    let excerpts = Excerpts::new(root);
+    let is_listed = |path: &str| scope.covers(path);
+    let mut findings = kustomizations::check(&walk, files, &excerpts);
+    findings.extend(Generators { root, excerpts: &excerpts, walk: &walk, files, is_listed: &is_listed }.check());
+    findings.extend(Builds { root, walk: &walk, files, excerpts: &excerpts }.check());
+    findings.extend(recipients::check(files, &Configs::new(root, files)));
+    findings.extend(recipients::shared_keys(files));
+    if let Some(days) = settings.max_age_days {
+        findings.extend(recipients::stale(files, days, process::now(env)));
+    }
+    findings
+}
