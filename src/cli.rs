@@ -1,8 +1,19 @@
 //! From argv to an [`Invocation`]: who called us, and how (`protocols.md` 5.2 in the design notes; upstream:
 //! kustomize `api/internal/plugins/execplugin`, `kyaml/fn/runtime/exec`).
 
+mod build;
 mod check;
+mod cmp;
+mod color;
 mod completions;
+mod diff;
+mod doctor;
+mod explain;
+mod filter;
+mod install;
+mod key_args;
+mod policy;
+mod render;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,8 +24,19 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
 
+pub use self::build::BuildArgs;
 pub use self::check::{CheckArgs, CheckOutput, CheckSeverity};
-pub use self::completions::CompletionsArgs;
+pub use self::cmp::{CmpArgs, CmpCommand};
+pub use self::color::ColorArgs;
+pub use self::completions::{CompletionsArgs, ManArgs};
+pub use self::diff::{DiffArgs, DiffForm};
+pub use self::doctor::{DoctorArgs, DoctorOutput};
+pub use self::explain::{ExplainArgs, ExplainOutput};
+pub use self::filter::FilterArgs;
+pub use self::install::InstallArgs;
+pub use self::key_args::KeyArgs;
+pub use self::policy::PolicyArgs;
+pub use self::render::RenderArgs;
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +47,13 @@ pub enum Invocation {
     Legacy(PathBuf),
     /// The same, where kustomize's temporary file is gone: the config is in `KUSTOMIZE_PLUGIN_CONFIG_STRING`.
     LegacyVariable,
+    /// The same within `unsops build`, which answers through this socket.
+    Relayed {
+        /// The config file.
+        config: PathBuf,
+        /// The socket of the build.
+        socket: PathBuf,
+    },
     /// A person or script names a generator manifest. Standard input is not read: an inherited pipe may never end.
     Manifest(PathBuf),
     /// Help or version: text to print.
@@ -56,10 +85,17 @@ struct Arguments {
 /// The sub-commands; each has its arguments in a file of its own beside this one, and its work in `commands`.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
+    Build(Box<BuildArgs>),
+    Cmp(CmpArgs),
     Check(CheckArgs),
     Completions(CompletionsArgs),
-    /// Print the manual page (roff)
-    Man,
+    Doctor(DoctorArgs),
+    Explain(ExplainArgs),
+    Install(InstallArgs),
+    Filter(FilterArgs),
+    Diff(DiffArgs),
+    Man(ManArgs),
+    Render(RenderArgs),
 }
 
 /// All arguments and sub-commands, for completions and manual pages.
@@ -67,8 +103,14 @@ pub fn definition() -> clap::Command {
     Arguments::command()
 }
 
+/// Set by `unsops build` for the kustomize that it starts: the real git, where kustomize may fetch.
+pub const BUILD_GIT: &str = "UNSOPS_BUILD_GIT";
+
+/// Set by `unsops build` for the kustomize that it starts: the socket by which plugin calls reach it.
+pub const BUILD_SOCKET: &str = "UNSOPS_BUILD_SOCKET";
+
 const AFTER_HELP: &str = "\
-Keys: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
+Keys: UNSOPS_KEYS=DIR, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt
 Files are read beneath the enclosing Git work tree; UNSOPS_ROOT=DIR sets another root.
 
 Exit codes: 0 complete output, 1 internal, 2 usage, 3 generator manifest, 4 file, 5 not SOPS or malformed,
@@ -84,6 +126,9 @@ pub fn parse(args: &[OsString], env: &Environment, stdin_is_terminal: bool) -> R
         if args.len() > 1 {
             return Err(Record::new(Failure::Usage, "a plugin call takes no arguments")
                 .hint("remove `argsOneLiner` and `argsFromFile` from the generator manifest"));
+        }
+        if let Some(socket) = env.var_os(BUILD_SOCKET) {
+            return Ok(Invocation::Relayed { config: config.into(), socket: socket.into() });
         }
         return Ok(match Path::new(config).is_file() {
             true => Invocation::Legacy(config.into()),

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Variables and working directory as they were at start. No `Debug`: variables hold keys and tokens.
+#[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<OsString, OsString>,
     current_dir: Option<PathBuf>,
@@ -14,6 +15,13 @@ impl Environment {
     /// Takes what the process was started with. `current_dir` is `None` where it was deleted or is unreadable.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>, current_dir: Option<PathBuf>) -> Self {
         Self { variables: variables.into_iter().collect(), current_dir }
+    }
+
+    /// The same with a variable set anew, as an option on the command line does.
+    pub fn with(&self, name: &str, value: impl Into<OsString>) -> Self {
+        let mut variables = self.variables.clone();
+        variables.insert(name.into(), value.into());
+        Self { variables, current_dir: self.current_dir.clone() }
     }
 
     /// A variable, set or not; set but empty is `Some("")`.
@@ -44,5 +52,17 @@ impl Environment {
     /// `$HOME`, where it is set and not empty.
     pub fn home(&self) -> Option<&Path> {
         self.var_os("HOME").filter(|home| !home.is_empty()).map(Path::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_beats_the_variable() {
+        let environment = Environment::new([("A".into(), "1".into()), ("B".into(), "2".into())], None);
+        let changed = environment.with("A", "3");
+        assert_eq!((changed.var("A"), changed.var("B"), environment.var("A")), (Some("3"), Some("2"), Some("1")));
     }
 }

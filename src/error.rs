@@ -111,6 +111,11 @@ impl Error {
         &self.records
     }
 
+    /// The records, to be joined with others.
+    pub fn into_records(self) -> Vec<Record> {
+        self.records
+    }
+
     /// The class that decides the exit code.
     pub fn failure(&self) -> Failure {
         self.records.iter().map(|record| record.failure).min_by_key(|f| f.rank()).unwrap_or(Failure::Internal)

@@ -18,6 +18,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,18 @@ pub struct Root {
 
 /// The content of a file, still encrypted.
 pub struct FileBytes(Vec<u8>);
+
+/// A name in a directory.
+pub struct Listed {
+    /// The name.
+    pub name: OsString,
+    /// It is a symbolic link.
+    pub is_link: bool,
+    /// It is, or leads to, a regular file beneath the root.
+    pub is_file: bool,
+    /// It is, or leads to, a directory beneath the root.
+    pub is_directory: bool,
+}
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +201,33 @@ impl Root {
         hint::for_absolute(self, base, absolute)
     }
 
+    /// Lists a directory, in the order of the bytes of its names. `base` is as in [`Root::read`]; a link is listed as what
+    /// it leads to.
+    ///
+    /// # Errors
+    /// There is no such directory beneath the root, it cannot be read, or it has more than `limit` entries.
+    pub fn list(&self, base: &Path, directory: &Path, limit: usize) -> Result<Vec<Listed>, JailError> {
+        let refuse = |reason| JailError::new(place::printable(directory), reason);
+        let path = self.beneath(base).map_err(refuse)?.join(directory);
+        let read = |error: io::Error| refuse(Reason::of_source(&error, place::escapes(&path)));
+        let mut listed = Vec::new();
+        for entry in self.dir.read_dir(&path).map_err(read)? {
+            let entry = entry.map_err(read)?;
+            if listed.len() >= limit {
+                return Err(refuse(Reason::TooManyEntries { limit }));
+            }
+            let name = entry.file_name();
+            let file_type = entry.file_type().map_err(read)?;
+            let is_link = file_type.is_symlink();
+            let target =
+                if is_link { self.dir.metadata(path.join(&name)).ok().map(|m| m.file_type()) } else { Some(file_type) };
+            let is = |test: fn(&FileType) -> bool| target.as_ref().is_some_and(test);
+            listed.push(Listed { name, is_link, is_file: is(FileType::is_file), is_directory: is(FileType::is_dir) });
+        }
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listed)
+    }
+
     /// `base` relative to the root.
     fn beneath(&self, base: &Path) -> Result<PathBuf, Reason> {
         if let Ok(relative) = base.strip_prefix(&self.path) {
@@ -281,6 +321,7 @@ fn read_bounded(file: File, size: u64, limit: usize) -> Result<Vec<u8>, Refused>
     // One more, so that the end of the file is seen without growing.
     bytes.try_reserve_exact(size.saturating_add(1)).map_err(|_| Refused::Io(io::ErrorKind::OutOfMemory.into()))?;
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(bound).read_to_end(&mut bytes).map_err(Refused::Io)?;
+    // The standard library's file reads into fresh memory without wiping it first.
+    file.into_std().take(bound).read_to_end(&mut bytes).map_err(Refused::Io)?;
     if bytes.len() > limit { Err(too_large) } else { Ok(bytes) }
 }

@@ -9,12 +9,13 @@
 //!  L4  main   cli   process   error    harden, parse, run, write once, report, exit code
 //!             | Invocation, Environment                            Output | Error
 //!  L3  commands/   one file per sub-command; generate.rs is the plugin path: the only place where the parts meet
-//!             | Generator            | SourcePath -> FileBytes       | Keyring
-//!  L2  generator/  host/  kustomization/  findings/  jail  walk  recipient/  keys/  age pgp aws ...
+//!             | Generator            | SourcePath -> FileBytes       | Keyring behind Guard
+//!  L2  generator/  host/  kustomization/  findings/  diff/  jail  walk  recipient/  policy/  keys/
 //!             | Cleartext            | bytes                         | impl sops::KeyService
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
-//!  L0  yaml/   secret   text   path   number   limits   environment   deadline   color
+//!  L0  yaml/   secret   text   path   number   limits   environment   deadline   color   spelling
+//!                interruption
 //! ```
 //!
 //! Imports only point down, and rooms of L2 do not import each other; `tests/it/architecture.rs` reads the
@@ -32,7 +33,9 @@
 //!    outside names enter messages only as [`text::Printable`]; the panic hook shows the place, never the payload;
 //!    freed heap is wiped by the global allocator.
 //! 3. **Nothing leaves unverified.** [`sops::Cleartext`] is built only with a [`sops::mac::MacVerified`], and that only
-//!    by comparing MACs.
+//!    by comparing MACs, or a re-ordered copy with a file whose MAC was verified ([`sops::reordered`]).
+//!    by comparing MACs. What `render` and `diff` show without keys is [`sops::Redacted`] and [`diff::Snapshot`]: types of
+//!    their own, which nothing that prints plaintext takes.
 //! 4. **Input is hostile.** Every bound stands in [`limits`]; files are opened beneath a root by `jail`.
 //! 5. **An error names the file, the place, the cause and the next step**: [`error::Record`].
 //!
@@ -42,6 +45,9 @@
 //!   on what that scanner had already looked at, and comments decide which values are encrypted and what is printed.
 //! * [`sops::KeyService`] is asked for the shares of a whole file, not for one key: order, concurrency and when to stop
 //!   are the keyring's business.
+//! * The operator's policy is a room of its own between the keyring and whoever asks it. A request says which
+//!   identities may be used ([`sops::IdentityRule`]), since a file's list of recipients proves nothing about whom it
+//!   is really encrypted for.
 //!
 //! # Recipe: a new key provider
 //!
@@ -57,21 +63,25 @@ pub mod cli;
 pub mod color;
 pub mod commands;
 pub mod deadline;
+pub mod diff;
 pub mod environment;
 pub mod error;
 pub mod findings;
 pub mod generator;
 pub mod host;
+pub mod interruption;
 pub mod jail;
 pub mod keys;
 pub mod kustomization;
 pub mod limits;
 pub mod number;
 pub mod path;
+pub mod policy;
 pub mod process;
 pub mod recipient;
 pub mod secret;
 pub mod sops;
+pub mod spelling;
 pub mod text;
 pub mod walk;
 pub mod yaml;

@@ -70,6 +70,9 @@ pub const KEY_PROGRAM_END: Duration = Duration::from_secs(1);
 /// Most starts of each kind of key program in one run; a file may list many recipients, and each means one start.
 pub const KEY_PROGRAM_RUNS: usize = 64;
 
+/// Most runs of gpg that open nothing in one run: each takes 60 ms, and a file may hold [`MASTER_KEYS`] of them.
+pub const GPG_FAILURES: usize = 16;
+
 /// Largest SSH private key file, in bytes; RSA with 16,384 bits needs 13 KiB.
 pub const SSH_KEY_BYTES: usize = 64 << 10;
 
@@ -117,6 +120,10 @@ pub const NETWORK_ANSWER_BYTES: usize = 1 << 20;
 /// Largest wrapped key for a key service, in bytes. AWS allows 6 KiB, GCP 64 KiB.
 pub const NETWORK_KEY_BYTES: usize = 128 << 10;
 
+/// Longest time that the metadata server of a virtual machine has. It is link-local and answers within milliseconds where
+/// there is one.
+pub const METADATA_SERVER: Duration = Duration::from_secs(2);
+
 /// Largest regular expression of a metadata rule, in bytes.
 pub const REGEX_BYTES: usize = 4096;
 
@@ -132,14 +139,61 @@ pub const DIRECTORY_ENTRIES: usize = 10_000;
 /// Most entries of a directory and all below it that are looked at; the largest public GitOps repositories have 50,000.
 pub const WALK_ENTRIES: usize = 1_000_000;
 
+/// Largest index of git that is read, in bytes; a file takes about 120.
+pub const GIT_INDEX_BYTES: usize = 128 << 20;
+
+/// Stack of a thread that reads files, in bytes, as the main thread has it. [`NESTING`] levels take 256 KiB in a release,
+/// four megabytes without optimisation.
+pub const THREAD_STACK: usize = 8 << 20;
+
+/// Most values that a report on files lists, all files together; a value takes about 200 bytes.
+pub const LISTED_VALUES: usize = 500_000;
+
+/// Most SOPS files that are explained in one run; each takes a few kilobytes of memory and of report.
+pub const EXPLAINED_FILES: usize = 50_000;
+
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
 
 /// Deadline of a run under Argo CD, which gives up after 60 s by default.
 pub const DEADLINE_ARGOCD: Duration = Duration::from_secs(45);
 
+/// Longest deadline that `UNSOPS_DEADLINE` may set.
+pub const DEADLINE_LONGEST: Duration = Duration::from_secs(3600);
+
+/// Longest text on standard error under Argo CD, in bytes: it becomes a condition of the Application, which is kept in
+/// etcd and shown in a user interface.
+pub const CMP_REPORT_BYTES: usize = 2048;
+
+/// Most names in one directory of an Argo CD Application that are read.
+pub const APP_ENTRIES: usize = 20_000;
+
+/// Deepest directory of an Argo CD Application that is looked into, counted from its own.
+pub const APP_DEPTH: usize = 32;
+
+/// Most files that `cmp discover` looks at: it runs twice for every refresh of an Application.
+pub const DISCOVER_FILES: usize = 2000;
+
+/// Largest file that `cmp discover` looks into, in bytes.
+pub const DISCOVER_FILE_BYTES: usize = 1 << 20;
+
+/// Most bytes that `cmp discover` reads.
+pub const DISCOVER_BYTES: usize = 16 << 20;
+
 /// Deadline of any other run.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Most changed values of one file that `diff` lists: more than anyone reads, few enough to name each by its path.
+pub const DIFF_CHANGES: usize = 1000;
+
+/// Largest answer of one run of git, in bytes: contents of a few files, or names of all.
+pub const GIT_BYTES: usize = 256 << 20;
+
+/// Files that git is asked for in one run.
+pub const GIT_FILES: usize = 16;
+
+/// Most files of one comparison.
+pub const DIFF_FILES: usize = 100_000;
 
 /// Most errors of one generator manifest or decrypted manifest that are reported: enough to mend a file in one go.
 pub const ERRORS: usize = 50;
@@ -154,6 +208,12 @@ pub const PGP_TRIES: usize = 256;
 
 /// Most files of a directory of keys.
 pub const KEY_FILES: usize = 10_000;
+
+/// Largest output of kustomize, in bytes: what one run may decrypt as Secrets, in base64, and the manifests around it.
+pub const BUILD_BYTES: usize = 128 << 20;
+
+/// Most bytes of kustomize's messages that are looked at. Real ones are below 4 KiB; some print whole resources.
+pub const MESSAGE_BYTES: usize = 64 << 10;
 
 /// Largest kustomization file or manifest that is looked at without decrypting it, in bytes; CRDs reach 2 MiB.
 pub const MANIFEST_BYTES: usize = 4 << 20;
@@ -186,14 +246,40 @@ pub const WALK_FAULTS: usize = 10_000;
 /// it; real ones have one.
 pub const WALK_STEPS: usize = 100_000;
 
+/// Most files, directories and links of the private copy of kustomizations; each costs 10 to 40 microseconds.
+pub const SHADOW_FILES: usize = 50_000;
+/// Largest program that `install` copies, in bytes: with debug information ours has 250 MB, kustomize 20 MB.
+pub const PROGRAM_BYTES: usize = 1 << 30;
+/// Most names that are tried for a temporary file; leftovers of killed runs take one each.
+pub const TEMPORARY_NAMES: u32 = 100;
+
+/// Largest policy file, in bytes: 10,000 rules of 100 bytes.
+pub const POLICY_BYTES: usize = 1 << 20;
+
+/// Most rules of a policy.
+pub const POLICY_RULES: usize = 1000;
+
+/// Most patterns of a policy: they are read in every run.
+pub const POLICY_PATTERNS: usize = 10_000;
+
+/// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
+pub const PATTERN_BYTES: usize = 4096;
+
+/// Most bytes of that copy, where the file system has no hard links: a temporary directory may be memory.
+pub const SHADOW_BYTES: u64 = 256 << 20;
+
 /// Most findings of one check that are shown; code scanning takes 5,000 of a run.
 pub const FINDINGS: usize = 5000;
-
 /// Most findings of one rule in one file that are shown.
 pub const FINDINGS_OF_A_RULE: usize = 20;
-
 /// Most creation rules of one `.sops.yaml` that are looked at.
 pub const CREATION_RULES: usize = 1000;
 
 /// Most missing files of one check for which a near name is searched; each search reads a directory, a millisecond.
 pub const CHECK_HINTS: usize = 200;
+
+/// Longest time that kustomize may take to say its version: it takes 20 ms.
+pub const VERSION_TIME: Duration = Duration::from_secs(10);
+
+/// Most wildcards of a pattern; real ones have three.
+pub const PATTERN_WILDCARDS: usize = 32;

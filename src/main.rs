@@ -2,13 +2,12 @@
 
 use std::alloc::System;
 use std::ffi::OsString;
-use std::panic;
 use std::process::ExitCode;
 
 use unsops::cli::{self, Invocation};
-use unsops::commands::{self, generate};
+use unsops::commands::{self, build, generate};
 use unsops::deadline::Deadline;
-use unsops::error::{Error, Failure};
+use unsops::error::Error;
 use unsops::process::{self, Output};
 use unsops::secret::Secret;
 use zeroizing_alloc::ZeroAlloc;
@@ -19,24 +18,27 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     process::harden();
-    // A panic has already been reported by the hook that `harden` installed; stdout is untouched by then.
-    let code = panic::catch_unwind(|| match run() {
+    let code = match run() {
         Ok(code) => code,
         Err(error) => {
             process::write_stderr(&error.report());
             error.failure().code()
         }
-    });
-    ExitCode::from(code.unwrap_or(Failure::Internal.code()))
+    };
+    ExitCode::from(code)
 }
 
 fn run() -> Result<u8, Error> {
     let env = process::environment();
     let deadline = Deadline::start(&env);
     let args: Vec<OsString> = process::arguments();
+    if let Some(code) = build::stand_in(process::program_name().as_deref(), &args, &env, deadline)? {
+        return Ok(code);
+    }
     let output = match cli::parse(&args, &env, process::stdin_is_terminal())? {
         Invocation::Print(text) => Output::new(Secret::new(text.into_bytes())),
         Invocation::Command(command) => commands::run(command, &env, deadline)?,
+        Invocation::Relayed { config, socket } => build::relay(&config, &socket, env.current_dir(), deadline)?,
         invocation => generate::generate(invocation, &env, deadline)?,
     };
     process::emit(output, deadline)

@@ -4,16 +4,18 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::panic;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{Access, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
+use crate::interruption;
 use crate::secret::SecretBytes;
 
 /// The complete answer. Consumed by [`emit`], so that it is written once.
@@ -28,6 +30,11 @@ impl Output {
         Self { bytes, has_findings: false }
     }
 
+    /// Gives the bytes up, for a command that goes on with them.
+    pub fn into_bytes(self) -> SecretBytes {
+        self.bytes
+    }
+
     /// Takes a finished report with findings or differences (`check`, `diff`): exit code 1, though it is complete.
     pub fn findings(bytes: SecretBytes) -> Self {
         Self { bytes, has_findings: true }
@@ -38,6 +45,7 @@ impl Output {
 /// reading our memory, panic messages that quote values, world-readable files.
 ///
 /// Best effort: a kernel that refuses does not stop a render.
+#[expect(clippy::disallowed_methods, reason = "after a panic nothing else is to be done, on any thread")]
 pub fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     _ = rustix::process::setrlimit(Resource::Core, none);
@@ -46,7 +54,11 @@ pub fn harden() {
     panic::set_hook(Box::new(|info| {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        interruption::clean_up();
         write_stderr(&format!("unsops: error: internal error{place}\nunsops: hint: please report this place\n"));
+        // At once, whichever thread it was: standard output is untouched until everything has succeeded, and release
+        // builds have no unwinding, which would end in SIGABRT.
+        std::process::exit(Failure::Internal.code().into());
     }));
 }
 
@@ -59,6 +71,24 @@ pub fn environment() -> Environment {
 /// The arguments after the program's name.
 pub fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).collect()
+}
+
+/// The name by which the program was called (`argv[0]`), whatever its file is named.
+pub fn program_name() -> Option<OsString> {
+    std::env::args_os().next()
+}
+
+/// The path of the program's own file. `None` where the system does not tell.
+pub fn executable() -> Option<PathBuf> {
+    std::env::current_exe().ok()
+}
+
+/// A path to read the program's own file by: on Linux the link in `/proc`, which leads to the very file that runs even
+/// if another one has its name by now.
+pub fn executable_to_read() -> Option<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    let is_there = cfg!(target_os = "linux") && rustix::fs::access(own, Access::READ_OK).is_ok();
+    if is_there { Some(own.to_owned()) } else { executable() }
 }
 
 /// Whether a person sits at standard input.

@@ -69,8 +69,81 @@ impl From<&str> for Printable {
 
 /// Control characters, and those that reorder, hide or break a line: what a terminal or a log viewer could be
 /// fooled with (Unicode Cc, bidi controls of UAX #9, zero-width and line separators, BOM, tags).
-fn is_unprintable(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Words of eight bytes, looked at together: at the size that release builds are optimized for, byte loops are the
+/// larger part of reading a big file.
+mod words {
+    pub(super) const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    pub(super) const HIGH: u64 = ONES << 7;
+
+    /// A high bit wherever a byte is zero, if every byte is below 0x80; above a zero there may be false ones.
+    pub(super) fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES)
+    }
+}
+
+/// How many bytes stand before the first that is no printable ASCII character (0x20 to 0x7e), or is one of `stops`.
+pub fn printable_run<const N: usize>(bytes: &[u8], stops: [u8; N]) -> usize {
+    use words::{HIGH, ONES, zeros};
+    let belongs = |byte: &u8| matches!(byte, 0x20..=0x7e) && !stops.contains(byte);
+    let (whole, _) = bytes.as_chunks::<8>();
+    let is_run = |chunk: &&[u8; 8]| {
+        let word = u64::from_ne_bytes(**chunk);
+        // Below a blank, or DEL, or not ASCII.
+        let mut found = word | word.wrapping_sub(ONES * 0x20) | zeros(word ^ (ONES * 0x7f));
+        for stop in stops {
+            found |= zeros(word ^ (ONES * u64::from(stop)));
+        }
+        found & HIGH == 0
+    };
+    let whole = 8 * whole.iter().take_while(is_run).count();
+    whole + bytes.get(whole..).unwrap_or_default().iter().take_while(|byte| belongs(byte)).count()
+}
+
+/// The number of characters in UTF-8; a byte that is not UTF-8 counts as one or none.
+pub fn characters(bytes: &[u8]) -> usize {
+    // Continuation bytes are 10xxxxxx.
+    let (whole, rest) = bytes.as_chunks::<8>();
+    let of_word = |chunk: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*chunk);
+        (word & !(word << 1) & words::HIGH).count_ones() as usize
+    };
+    let continuations =
+        whole.iter().map(of_word).sum::<usize>() + rest.iter().filter(|byte| **byte & 0xc0 == 0x80).count();
+    bytes.len() - continuations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ends_at_the_first_byte_that_does_not_belong() {
+        for length in 0..40 {
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[place] = byte;
+                    let belongs = (0x20..0x7f).contains(&byte);
+                    assert_eq!(printable_run(&bytes, []), if belongs { length } else { place });
+                    let belongs = belongs && byte != b':' && byte != b' ';
+                    assert_eq!(printable_run(&bytes, [b':', b' ']), if belongs { length } else { place });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn counts_characters_as_std_does() {
+        let text = "aé\u{800}\u{ffff}\u{10000}z";
+        for length in 0..30 {
+            let text: String = text.chars().cycle().take(length).collect();
+            assert_eq!(characters(text.as_bytes()), length);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `unsops completions`: arguments.
+//! `unsops completions` and `unsops man`: arguments.
 
 use clap::Args;
 use clap_complete::Shell;
@@ -8,4 +8,11 @@ use clap_complete::Shell;
 pub struct CompletionsArgs {
     /// The shell
     pub shell: Shell,
+}
+
+/// Print the manual page (roff)
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ManArgs {
+    /// The sub-command whose page is wanted; without it, the page of unsops itself
+    pub command: Option<String>,
 }

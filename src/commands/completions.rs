@@ -2,10 +2,11 @@
 
 use clap_complete::Shell;
 
-use crate::cli;
+use crate::cli::{self, ManArgs};
 use crate::error::{Failure, Record};
 use crate::process::Output;
 use crate::secret::Secret;
+use crate::text::Printable;
 
 /// The completion script for a shell.
 pub fn completions(shell: Shell) -> Output {
@@ -14,13 +15,24 @@ pub fn completions(shell: Shell) -> Output {
     Output::new(Secret::new(script))
 }
 
-/// The manual page.
+/// A manual page.
 ///
 /// # Errors
-/// None that is known: it is rendered to memory.
-pub fn man() -> Result<Output, Record> {
+/// There is no such sub-command.
+pub fn man(args: &ManArgs) -> Result<Output, Record> {
+    let mut definition = cli::definition();
+    // Makes the usage of sub-commands begin with `unsops`.
+    definition.build();
+    let command = match args.command.as_deref() {
+        None => definition,
+        Some(name) => {
+            let found = definition.find_subcommand(name).cloned();
+            let unknown = || Record::new(Failure::Usage, format!("there is no sub-command {}", Printable::new(name)));
+            found.ok_or_else(|| unknown().hint("`unsops --help` lists them"))?
+        }
+    };
     let mut page = Vec::new();
-    clap_mangen::Man::new(cli::definition())
+    clap_mangen::Man::new(command)
         .render(&mut page)
         .map_err(|_| Record::new(Failure::Internal, "the manual page could not be rendered"))?;
     Ok(Output::new(Secret::new(page)))

@@ -7,25 +7,30 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::records;
+use super::{policy, records};
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
-use crate::jail::{Reason, Root};
+use crate::jail::{FileBytes, JailError, Reason, Root};
 use crate::limits;
 use crate::path::SourcePath;
-use crate::sops::{self, Cleartext, Format, KeyService};
+use crate::policy::{Authority, Denial};
+use crate::sops::{self, Attempt, Cleartext, Format, KeyService, ShareRequest, SopsError};
 
 /// Decrypted sources by path.
 pub type Opened = BTreeMap<SourcePath, Cleartext>;
 
-/// What decrypts the sources of a run, and what they have used up of its bounds.
+/// What decrypts the sources of a run, and what they have used up of its bounds. It keeps to the operator's policy.
 pub struct Decryptor<'a> {
     root: &'a Root,
     keys: &'a dyn KeyService,
+    authority: Authority,
     concurrency: NonZero<usize>,
     bytes_read: AtomicUsize,
     sources_read: AtomicUsize,
 }
+
+/// Makes something of an encrypted file.
+pub type Make<'a, T> = dyn Fn(&[u8], Format) -> Result<T, SopsError> + Sync + 'a;
 
 /// Where the bytes of a generator's sources come from.
 pub struct Places<'a> {
@@ -39,7 +44,8 @@ impl<'a> Decryptor<'a> {
     /// A decryptor beneath a root.
     ///
     /// # Errors
-    /// `KSOPS_CONCURRENCY_LIMIT` is not a positive number; KSOPS refuses it, too.
+    /// `KSOPS_CONCURRENCY_LIMIT` is not a positive number; KSOPS refuses it, too. A policy that cannot be relied on, or
+    /// that has no rule for this application.
     pub fn new(root: &'a Root, keys: &'a dyn KeyService, env: &Environment) -> Result<Self, Record> {
         let concurrency = match env.non_empty("KSOPS_CONCURRENCY_LIMIT") {
             None => limits::CONCURRENCY,
@@ -48,7 +54,30 @@ impl<'a> Decryptor<'a> {
                     .hint("unset KSOPS_CONCURRENCY_LIMIT, or set it to the number of files to decrypt at a time")
             })?,
         };
-        Ok(Self { root, keys, concurrency, bytes_read: AtomicUsize::new(0), sources_read: AtomicUsize::new(0) })
+        let authority = policy::in_force(env)?;
+        Ok(Self {
+            root,
+            keys,
+            authority,
+            concurrency,
+            bytes_read: AtomicUsize::new(0),
+            sources_read: AtomicUsize::new(0),
+        })
+    }
+
+    /// The root beneath which it reads.
+    pub fn root(&self) -> &'a Root {
+        self.root
+    }
+
+    /// What this run may do.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// What opens master keys, under the policy.
+    pub fn keys(&self) -> &dyn KeyService {
+        self
     }
 
     /// Decrypts each source once.
@@ -56,6 +85,19 @@ impl<'a> Decryptor<'a> {
     /// # Errors
     /// A record for every source that fails, in the order given.
     pub fn open_all(&self, wanted: &[&SourcePath], places: &Places<'_>) -> Result<Opened, Vec<Record>> {
+        self.map_all(wanted, places, &|file, format| sops::decrypt(file, format, self))
+    }
+
+    /// Reads each source once and makes something of it; `make` may run in several threads.
+    ///
+    /// # Errors
+    /// A record for every source that fails, in the order given.
+    pub fn map_all<T: Send>(
+        &self,
+        wanted: &[&SourcePath],
+        places: &Places<'_>,
+        make: &Make<'_, T>,
+    ) -> Result<BTreeMap<SourcePath, T>, Vec<Record>> {
         let mut seen = BTreeSet::new();
         let unique: Vec<&SourcePath> = wanted.iter().copied().filter(|source| seen.insert(*source)).collect();
         let total = self.sources_read.fetch_add(unique.len(), Ordering::Relaxed).saturating_add(unique.len());
@@ -68,7 +110,7 @@ impl<'a> Decryptor<'a> {
         let results = Mutex::new(Vec::with_capacity(unique.len()));
         let work = || {
             while let Some((index, source)) = take(&next, &unique) {
-                let result = self.open(source, places);
+                let result = self.open(source, places, make);
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
@@ -82,18 +124,18 @@ impl<'a> Decryptor<'a> {
 
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         results.sort_by_key(|(index, ..)| *index);
-        let mut opened = Opened::new();
+        let mut opened = BTreeMap::new();
         let mut failed = Vec::new();
         for (_, source, result) in results {
             match result {
-                Ok(cleartext) => _ = opened.insert(source.clone(), cleartext),
+                Ok(value) => _ = opened.insert(source.clone(), value),
                 Err(record) => failed.push(record),
             }
         }
         if failed.is_empty() { Ok(opened) } else { Err(failed) }
     }
 
-    fn open(&self, source: &SourcePath, places: &Places<'_>) -> Result<Cleartext, Record> {
+    fn open<T>(&self, source: &SourcePath, places: &Places<'_>, make: &Make<'_, T>) -> Result<T, Record> {
         let file = self.read(source, places)?;
         let total = self.bytes_read.fetch_add(file.len(), Ordering::Relaxed).saturating_add(file.len());
         if total > limits::DECRYPTED_BYTES {
@@ -101,7 +143,7 @@ impl<'a> Decryptor<'a> {
             return Err(Record::new(Failure::File, message).about(source.printable()).hint("split the generator"));
         }
         let format = Format::from_path(source.as_str());
-        sops::decrypt(&file, format, self.keys).map_err(|error| records::of_source(source, error))
+        make(&file, format).map_err(|error| records::of_source(source, error))
     }
 
     fn read(&self, source: &SourcePath, places: &Places<'_>) -> Result<Vec<u8>, Record> {
@@ -110,16 +152,58 @@ impl<'a> Decryptor<'a> {
         }
         let mut first_error = None;
         for base in places.bases {
-            match self.root.read(base, source, limits::FILE_BYTES) {
+            match self.read_allowed(base, source) {
                 Ok(bytes) => return Ok(bytes.into_vec()),
-                Err(error) if error.reason == Reason::Missing => _ = first_error.get_or_insert(error),
-                Err(error) => return Err(records::of_file(error)),
+                Err(Refused::File(error)) if error.reason == Reason::Missing => _ = first_error.get_or_insert(error),
+                Err(Refused::File(error)) => return Err(records::of_file(error)),
+                Err(Refused::Policy(denial)) => {
+                    return Err(policy::record(Failure::File, &denial).about(source.printable()));
+                }
             }
         }
         Err(match first_error {
             Some(error) => records::of_file(error),
             None => Record::new(Failure::File, "there is no directory to start from").about(source.printable()),
         })
+    }
+}
+
+/// The keyring under the policy.
+impl KeyService for Decryptor<'_> {
+    fn open(&self, request: &ShareRequest<'_>) -> Attempt {
+        self.authority.guard(self.keys).open(request)
+    }
+}
+
+/// Why a source was not read.
+enum Refused {
+    File(JailError),
+    Policy(Denial),
+}
+
+impl Decryptor<'_> {
+    /// Reads a source, if it lies where the policy allows it. What is looked at is the file itself, where links and `..`
+    /// lead to; and that very file is opened.
+    fn read_allowed(&self, base: &Path, source: &SourcePath) -> Result<FileBytes, Refused> {
+        let read =
+            |base: &Path, source: &SourcePath| self.root.read(base, source, limits::FILE_BYTES).map_err(Refused::File);
+        if !self.authority.restricts_directories() {
+            return read(base, source);
+        }
+        let file = base.join(source.as_str()).canonicalize().ok();
+        let file = file.as_deref().and_then(|file| file.strip_prefix(self.root.path()).ok());
+        let own = file.and_then(|file| Some((file, SourcePath::parse(file.to_str()?).ok()?)));
+        let Some((file, own)) = own else {
+            // It does not exist, or lies outside the root: reading says so better.
+            read(base, source)?;
+            let reason = "the place of this file cannot be told, and the policy restricts directories";
+            return Err(Refused::Policy(Denial {
+                reason: reason.into(),
+                hint: "give the file a name in UTF-8".into(),
+            }));
+        };
+        self.authority.check_path(self.root.path(), file).map_err(Refused::Policy)?;
+        read(self.root.path(), &own)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::decrypt::{Decryptor, Opened, Places};
-use super::records;
+use super::{policy, records, transform};
 use crate::cli::Invocation;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -23,22 +23,28 @@ use crate::text::Printable;
 /// Everything that failed; then there is no answer at all.
 pub fn generate(invocation: Invocation, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     let call = Call::read(invocation, env, deadline)?;
-    let generators = collect(call.configs().iter().map(parse))?;
+    let generators = call.generators()?;
     let root = Root::discover(env).map_err(records::of_file)?;
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(&root, &keyring, env)?;
-    let opened = collect(
-        call.configs().iter().zip(&generators).map(|(config, generator)| call.open(config, generator, &decryptor, env)),
-    )?;
-    let pieces: Vec<Piece> =
-        collect(generators.iter().zip(&opened).map(|(generator, opened)| render(generator, opened)))?
-            .into_iter()
-            .flatten()
-            .collect();
-    let unique = generator::check_unique(&pieces);
-    collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
-    Ok(Output::new(call.respond(&pieces)))
+    call.answer(&generators, &decryptor, env.current_dir()).map(Output::new)
+}
+
+/// Carries out a plugin call that a build took over: the config, what came on stdin, and the working directory of the
+/// call, which is the directory of a kustomization.
+///
+/// # Errors
+/// As [`generate`].
+pub(super) fn answer_legacy(
+    config: &[u8],
+    stdin: Vec<u8>,
+    current_dir: &Path,
+    decryptor: &Decryptor<'_>,
+) -> Result<SecretBytes, Error> {
+    let call = Call::Legacy(Legacy::read(config, stdin).map_err(|error| records::of_host(&error))?);
+    let generators = call.generators()?;
+    call.answer(&generators, decryptor, Some(current_dir))
 }
 
 /// What the host or person handed over.
@@ -64,7 +70,8 @@ impl Call {
                     env.current_dir().map(|dir| dir.join(&path)).and_then(|path| Some(path.parent()?.to_owned()));
                 Config::read(read(&path)?.as_slice()).map(|configs| Self::Manifests(configs, folder))
             }
-            Invocation::Stdin | Invocation::Print(_) | Invocation::Command(_) => {
+            // The others are carried out elsewhere.
+            Invocation::Stdin | Invocation::Print(_) | Invocation::Command(_) | Invocation::Relayed { .. } => {
                 Input::read(stdin()?, &Generator::is_known).map(|input| match input {
                     Input::Manifests(configs) => Self::Manifests(configs, None),
                     Input::ResourceList(list) => Self::ResourceList(list),
@@ -82,15 +89,62 @@ impl Call {
         }
     }
 
+    /// None where the call is one of `Decrypt`.
+    fn generators(&self) -> Result<Vec<Generator>, Error> {
+        if self.decrypts() {
+            return Ok(Vec::new());
+        }
+        collect(self.configs().iter().map(parse))
+    }
+
+    fn decrypts(&self) -> bool {
+        matches!(self.configs(), [config] if config.is_handed_over() && transform::is_decrypt(config.manifest()))
+    }
+
+    /// Decrypts, renders, and puts the answer into the caller's form.
+    fn answer(
+        &self,
+        generators: &[Generator],
+        decryptor: &Decryptor<'_>,
+        current_dir: Option<&Path>,
+    ) -> Result<SecretBytes, Error> {
+        if self.decrypts() {
+            return match (self, self.configs()) {
+                (Self::Legacy(call), _) => transform::legacy(call, decryptor, current_dir),
+                (Self::ResourceList(call), [config]) => {
+                    transform::function(call, config.manifest(), decryptor, current_dir)
+                }
+                _ => Err(Record::new(Failure::Generator, "Decrypt is a transformer of kustomize")
+                    .hint("for manifests on standard input: unsops filter")
+                    .into()),
+            };
+        }
+        let opened = collect(
+            self.configs()
+                .iter()
+                .zip(generators)
+                .map(|(config, generator)| self.open(config, generator, decryptor, current_dir)),
+        )?;
+        let pieces: Vec<Piece> =
+            collect(generators.iter().zip(&opened).map(|(generator, opened)| render(generator, opened)))?
+                .into_iter()
+                .flatten()
+                .collect();
+        collect([policy::check_kinds(decryptor.authority(), &pieces)].into_iter())?;
+        let unique = generator::check_unique(&pieces);
+        collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
+        Ok(self.respond(&pieces))
+    }
+
     /// Decrypts the sources of one generator.
     fn open(
         &self,
         config: &Config,
         generator: &Generator,
         decryptor: &Decryptor<'_>,
-        env: &Environment,
+        current_dir: Option<&Path>,
     ) -> Result<Opened, Vec<Record>> {
-        let mut bases: Vec<&Path> = env.current_dir().map(|dir| config.base_dir(dir)).into_iter().collect();
+        let mut bases: Vec<&Path> = current_dir.map(|dir| config.base_dir(dir)).into_iter().collect();
         if let Self::Manifests(_, Some(folder)) = self {
             bases.push(folder);
         }
@@ -128,12 +182,12 @@ fn render(generator: &Generator, opened: &Opened) -> Result<Vec<Piece>, Vec<Reco
     generator.render(&open).map_err(|errors| of_generator(generator.name(), &errors))
 }
 
-fn of_generator(name: &Printable, errors: &[generator::GeneratorError]) -> Vec<Record> {
+pub(super) fn of_generator(name: &Printable, errors: &[generator::GeneratorError]) -> Vec<Record> {
     errors.iter().map(|error| records::of_generator(name, error)).collect()
 }
 
 /// All results, or all failures.
-fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Record>>>) -> Result<Vec<T>, Error> {
+pub(super) fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Record>>>) -> Result<Vec<T>, Error> {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for result in results {
         match result {

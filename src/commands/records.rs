@@ -24,14 +24,18 @@ pub fn of_file(error: JailError) -> Record {
 
 /// A source that could not be decrypted.
 pub fn of_source(source: &SourcePath, error: SopsError) -> Record {
-    let record = match error {
+    of_sops(error).about(source.printable())
+}
+
+/// Something that could not be decrypted, whatever it is.
+pub fn of_sops(error: SopsError) -> Record {
+    match error {
         SopsError::Key(failure) => of_keys(failure),
         SopsError::Format { .. } => Record::new(Failure::Format, error.to_string()),
         SopsError::Integrity { .. } => Record::new(Failure::Integrity, error.to_string()).hint(
             "do not retry: the file was changed after sops wrote it; compare it with its history, or encrypt it anew",
         ),
-    };
-    record.about(source.printable())
+    }
 }
 
 /// No key opened enough: one line per key, and the next steps of the keys' providers.

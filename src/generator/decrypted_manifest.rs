@@ -42,7 +42,8 @@ pub(super) fn read(opened: Opened<'_>, origin: &Sentence) -> Result<Piece, Vec<G
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut text = text.to_owned();
+    // As long as a manifest may be, it is not copied.
+    let mut text = String::from_utf8(opened.text.into_exposed()).expect("`text` is this, and was UTF-8");
     if !text.ends_with('\n') {
         text.push('\n');
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::{FieldPath, GeneratorError, Sentence};
 use crate::limits;
 use crate::number;
+use crate::spelling::nearest;
 use crate::text::Printable;
 use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::{Kind, Node, Position, ScalarStyle};
@@ -349,38 +350,4 @@ fn what_it_is(node: &Node) -> &'static str {
             Ok(Resolved::Str(_) | Resolved::Timestamp(_)) | Err(_) => "text",
         },
     }
-}
-
-/// The known name that is at most two typing errors away.
-fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
-    let name = plain(name);
-    if name.len() > 40 {
-        return None;
-    }
-    known
-        .iter()
-        .map(|candidate| (distance(name.as_bytes(), plain(candidate).as_bytes()), *candidate))
-        .filter(|&(distance, candidate)| distance <= 2 && 2 * distance <= candidate.len())
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance.
-fn distance(left: &[u8], right: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (at, l) in left.iter().enumerate() {
-        let mut diagonal = at;
-        let mut before = at + 1;
-        for (r, cell) in right.iter().zip(row.iter_mut().skip(1)) {
-            let best = (diagonal + usize::from(l != r)).min(before + 1).min(*cell + 1);
-            diagonal = *cell;
-            *cell = best;
-            before = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = at + 1;
-        }
-    }
-    row.last().copied().unwrap_or(left.len())
 }

@@ -8,7 +8,7 @@ use super::fields::{Fields, Findings, Reading};
 use super::metadata::Metadata;
 use super::piece::Piece;
 use super::secret_manifest::{Encoding, SecretManifest};
-use super::source::{KeyedSource, ManyEquals, Opened, Source};
+use super::source::{KeyedSource, ManyEquals, Opened, Purpose, Source};
 use super::{Opener, decrypted_manifest};
 use crate::limits;
 use crate::text::Printable;
@@ -90,7 +90,7 @@ impl Ksops {
         let mut errors = Vec::new();
         let files = self.files.iter().map(|source| {
             let origin = origin.clone().field(&source.field);
-            decrypted_manifest::read(open(source).map_err(|error| vec![error])?, &origin)
+            decrypted_manifest::read(open(source, Purpose::Manifest).map_err(|error| vec![error])?, &origin)
         });
         let secrets = self.secrets.iter().map(|secret| secret.render(self.encoding, open, origin));
         for piece in files.chain(secrets) {
@@ -151,12 +151,12 @@ impl SecretFrom {
         let binary = self.binary_files.iter().map(|keyed| (keyed, true));
         for (KeyedSource { key, source }, is_binary) in text.chain(binary) {
             let printable = Printable::new(key);
-            let added = open(source)
+            let added = open(source, Purpose::Value)
                 .and_then(|opened| secret.insert(key.clone(), Some(&printable), opened.text, is_binary, source));
             errors.extend(added.err());
         }
         for source in &self.envs {
-            match open(source) {
+            match open(source, Purpose::Variables) {
                 Ok(opened) => errors.extend(add_variables(&opened, &mut secret)),
                 Err(error) => errors.push(error),
             }

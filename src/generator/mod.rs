@@ -11,6 +11,7 @@ mod hazards;
 mod ksops;
 mod metadata;
 mod piece;
+mod redacted;
 mod secret_manifest;
 mod sops_secret_generator;
 mod source;
@@ -22,19 +23,20 @@ pub use error::{Fault, FieldPath, GeneratorError, Sentence};
 pub use fields::Remark;
 pub use hazards::{Hazard, dotenv_hazards};
 pub use metadata::Behavior;
-pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join};
+pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join, text_of};
+pub use redacted::{Assurance, RedactedPiece, finish, is_redacted, without_plain_values};
 pub use validate::secret_key;
 
 use fields::Findings;
 use ksops::Ksops;
 use sops_secret_generator::SopsSecretGenerator;
-use source::{Opened, Source};
+use source::{Opened, Purpose, Source};
 
 use crate::limits;
 use crate::path::SourcePath;
-use crate::sops::Cleartext;
+use crate::sops::{Cleartext, Redacted};
 use crate::text::Printable;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Kind, Node, Position};
 
 /// Whose rules a manifest follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +59,8 @@ enum Spec {
     SopsSecretGenerator(SopsSecretGenerator),
 }
 
-/// Gives the plaintext of a source.
-type Opener<'a> = dyn Fn(&'a Source) -> Result<Opened<'a>, GeneratorError> + 'a;
+/// Gives the plaintext of a source, or what stands for it.
+type Opener<'a> = dyn Fn(&'a Source, Purpose) -> Result<Opened<'a>, GeneratorError> + 'a;
 
 impl Generator {
     /// Whether apiVersion and kind are of a generator of ours.
@@ -131,7 +133,36 @@ impl Generator {
         &'a self,
         opened: &'a dyn Fn(&SourcePath) -> &'a Cleartext,
     ) -> Result<Vec<Piece>, Vec<GeneratorError>> {
-        self.render_opened(&|source: &'a Source| Opened::new(source, opened(&source.path)))
+        self.render_opened(&|source: &'a Source, _| Opened::new(source, opened(&source.path)))
+    }
+
+    /// As [`Generator::render`], of redacted files. Where these were opened with keys, everything is checked that
+    /// [`Generator::render`] checks.
+    ///
+    /// # Errors
+    /// As [`Generator::render`].
+    pub fn render_redacted<'a>(
+        &'a self,
+        redacted: &'a dyn Fn(&SourcePath) -> &'a Redacted,
+    ) -> Result<Vec<RedactedPiece>, Vec<GeneratorError>> {
+        self.check_opened(redacted)?;
+        let open = |source: &'a Source, purpose| Opened::redacted(source, redacted(&source.path), purpose);
+        Ok(self.render_opened(&open)?.into_iter().map(RedactedPiece::of).collect())
+    }
+
+    /// Renders the plaintext of files that were opened, for its errors.
+    fn check_opened<'a>(
+        &'a self,
+        redacted: &'a dyn Fn(&SourcePath) -> &'a Redacted,
+    ) -> Result<(), Vec<GeneratorError>> {
+        if self.sources().into_iter().any(|source| redacted(source).cleartext().is_none()) {
+            return Ok(());
+        }
+        let open = |source: &'a Source, _| match redacted(&source.path).cleartext() {
+            Some(cleartext) => Opened::new(source, cleartext),
+            None => Err(GeneratorError::content(&source.path, &source.field, "the file was not opened")),
+        };
+        self.render_opened(&open).map(|_| ())
     }
 
     fn render_opened<'a>(&'a self, open: &Opener<'a>) -> Result<Vec<Piece>, Vec<GeneratorError>> {
@@ -141,6 +172,17 @@ impl Generator {
             Spec::SopsSecretGenerator(generator) => generator.render(open, &origin),
         }
     }
+}
+
+/// Checks a decrypted file that holds Kubernetes objects and takes it apart, as an entry of KSOPS' `files` is; for callers
+/// that have no generator manifest.
+///
+/// # Errors
+/// Everything that is wrong with the content.
+pub fn manifest_file(path: &SourcePath, cleartext: &Cleartext) -> Result<Piece, Vec<GeneratorError>> {
+    let source = Source { path: path.clone(), field: FieldPath::default(), position: Position::default() };
+    let opened = Opened::new(&source, cleartext).map_err(|error| vec![error])?;
+    decrypted_manifest::read(opened, &Sentence::new("").name(&path.printable()))
 }
 
 fn kind_of(api_version: &str, kind: &str) -> Option<GeneratorKind> {

@@ -78,6 +78,11 @@ impl Resource {
         &self.id
     }
 
+    /// Which generator made it, and from what; fit for a message.
+    pub fn origin(&self) -> &str {
+        self.origin.as_str()
+    }
+
     /// Its content.
     pub fn object(&self) -> &Node {
         &self.object
@@ -85,11 +90,7 @@ impl Resource {
 
     /// Its own YAML, one document without `---`.
     pub fn text(&self, annotations: HostAnnotations) -> Secret<String> {
-        let mut document = Document { root: self.object.clone(), ..Document::default() };
-        if annotations != HostAnnotations::Keep {
-            rewrite_annotations(&mut document.root, annotations);
-        }
-        Secret::new(write_manifest(&document))
+        Secret::new(text_of(self.object.clone(), annotations))
     }
 
     /// Whether it asks kustomize for a name with a hash.
@@ -101,6 +102,15 @@ impl Resource {
     pub fn behavior(&self) -> Option<Behavior> {
         self.behavior
     }
+}
+
+/// The YAML of an object, one document without `---`.
+pub fn text_of(object: Node, annotations: HostAnnotations) -> String {
+    let mut document = Document { root: object, ..Document::default() };
+    if annotations != HostAnnotations::Keep {
+        rewrite_annotations(&mut document.root, annotations);
+    }
+    write_manifest(&document)
 }
 
 /// Joins pieces to one YAML stream, in order, as KSOPS does: with an empty line before `---`.

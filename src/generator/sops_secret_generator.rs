@@ -5,7 +5,7 @@ use super::fields::{Fields, Findings, Reading};
 use super::metadata::{BEHAVIOR, Behavior, LOCAL_CONFIG, Metadata, NEEDS_HASH};
 use super::piece::Piece;
 use super::secret_manifest::{Encoding, SecretManifest};
-use super::source::{KeyedSource, ManyEquals, Opened, Source};
+use super::source::{KeyedSource, ManyEquals, Opened, Purpose, Source};
 use super::{Opener, env_key};
 use crate::limits;
 use crate::number;
@@ -77,14 +77,14 @@ impl SopsSecretGenerator {
         let mut secret = SecretManifest::new(&self.metadata, self.secret_type.as_deref(), Encoding::Data);
         let mut errors = Vec::new();
         for source in &self.envs {
-            match open(source) {
+            match open(source, Purpose::Variables) {
                 Ok(opened) => errors.extend(add_variables(&opened, &mut secret)),
                 Err(error) => errors.push(error),
             }
         }
         for KeyedSource { key, source } in &self.files {
             let printable = Printable::new(key);
-            let added = open(source).and_then(|opened| {
+            let added = open(source, Purpose::Value).and_then(|opened| {
                 let text = text_of_old_sops(opened.text, opened.format);
                 secret.insert(key.clone(), Some(&printable), text, true, source)
             });

@@ -7,9 +7,9 @@ use super::fields::Findings;
 use super::validate;
 use crate::path::{PathError, SourcePath};
 use crate::secret::SecretBytes;
-use crate::sops::Cleartext;
 use crate::sops::store::Format;
 use crate::sops::tree::{Item, Tree};
+use crate::sops::{Cleartext, Redacted};
 use crate::text::Printable;
 use crate::yaml::Position;
 
@@ -130,7 +130,29 @@ pub(super) struct Opened<'a> {
     pub text: SecretBytes,
 }
 
+/// What a source becomes: it decides what can stand for it where it is redacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Kubernetes objects.
+    Manifest,
+    /// One value of a Secret.
+    Value,
+    /// One value for each variable.
+    Variables,
+}
+
 impl<'a> Opened<'a> {
+    /// Takes what stands for the text of a file.
+    pub fn redacted(source: &'a Source, redacted: &'a Redacted, purpose: Purpose) -> Result<Self, GeneratorError> {
+        let text = match purpose {
+            Purpose::Manifest => redacted.manifest_text(),
+            Purpose::Value => redacted.text(),
+            Purpose::Variables => super::redacted::variables(redacted),
+        };
+        let text = text.map_err(|rule| GeneratorError::content(&source.path, &source.field, rule))?;
+        Ok(Self { source, format: redacted.format(), tree: redacted.tree(), text })
+    }
+
     /// Takes the text of a decrypted file.
     pub fn new(source: &'a Source, cleartext: &'a Cleartext) -> Result<Self, GeneratorError> {
         let text = cleartext.text().map_err(|rule| GeneratorError::content(&source.path, &source.field, rule))?;

@@ -39,6 +39,11 @@ impl Legacy {
         !self.stdin.trim().is_empty()
     }
 
+    /// The resources to transform, as they came.
+    pub fn resources(&self) -> &str {
+        &self.stdin
+    }
+
     /// What happens to kustomize's annotations of what we add.
     pub fn annotation_policy(&self) -> AnnotationPolicy {
         if self.is_transformer() { AnnotationPolicy::Translate } else { AnnotationPolicy::Keep }

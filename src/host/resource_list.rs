@@ -3,7 +3,7 @@
 use super::annotations::{KUSTOMIZE_ID, LOCAL_CONFIG, PACKAGE_PATH, SEQUENCE_INDENT, path};
 use super::kpt::{self, Files};
 use super::object::{Object, field, is_null};
-use super::response::respond;
+use super::response::{Fate, respond};
 use super::{AnnotationPolicy, Config, HostError, Warning, documents};
 use crate::path::SourcePath;
 use crate::secret::Secret;
@@ -128,7 +128,27 @@ impl ResourceList {
     /// The answer: a ResourceList of the version received, the items that are not ours byte for byte, then `resources`,
     /// each one YAML document in block style that ends with LF, and `warnings` as structured results.
     pub fn respond(&self, resources: &[&str], warnings: &[Warning]) -> Secret<Vec<u8>> {
-        Secret::new(respond(&self.text, &self.root, &self.is_echoed, resources, warnings).into_bytes())
+        let fate = |is_echoed: &bool| if *is_echoed { Fate::Echoed } else { Fate::Dropped };
+        let fates: Vec<Fate<'_>> = self.is_echoed.iter().map(fate).collect();
+        Secret::new(respond(&self.text, &self.root, &fates, resources, warnings).into_bytes())
+    }
+
+    /// The resources that kustomize sends to a transformer.
+    pub fn items(&self) -> &[Node] {
+        items(&self.root)
+    }
+
+    /// The answer of a transformer that changes items: `changed` has one entry per item, the text that takes its place
+    /// or none where it is repeated byte for byte.
+    pub fn respond_changed(&self, changed: &[Option<Secret<String>>]) -> Secret<Vec<u8>> {
+        let fates: Vec<Fate<'_>> = changed
+            .iter()
+            .map(|text| match text {
+                Some(text) => Fate::Replaced(text.expose()),
+                None => Fate::Echoed,
+            })
+            .collect();
+        Secret::new(respond(&self.text, &self.root, &fates, &[], &[]).into_bytes())
     }
 }
 

@@ -11,26 +11,36 @@ use crate::yaml::{Document, Kind, Node};
 /// Indentation of parts that are written anew, as kyaml's.
 const INDENT: usize = 2;
 
-/// Writes the answer. `is_echoed` has one entry per item.
-pub(super) fn respond(text: &str, root: &Node, is_echoed: &[bool], resources: &[&str], warnings: &[Warning]) -> String {
+/// What becomes of an item.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate<'a> {
+    Dropped,
+    /// It comes out byte for byte.
+    Echoed,
+    /// This comes out in its place: one YAML document in block style that ends with LF.
+    Replaced(&'a str),
+}
+
+/// Writes the answer. `fates` has one entry per item.
+pub(super) fn respond(text: &str, root: &Node, fates: &[Fate<'_>], resources: &[&str], warnings: &[Warning]) -> String {
     let added: usize =
         resources.iter().map(|resource| resource.len() + (INDENT + 2) * (resource.lines().count() + 1)).sum();
     let mut answer = Answer { out: String::with_capacity(text.len() + added + 1024), resources, warnings };
     let object = Object(root);
     answer.out.push_str(&format!("apiVersion: {}\nkind: ResourceList\n", object.api_version()));
-    match sections(text, root).filter(|sections| is_whole_without(sections, is_echoed)) {
-        Some(sections) => answer.repeat(&sections, is_echoed),
-        None => answer.rewrite(root, is_echoed),
+    match sections(text, root).filter(|sections| is_whole_without(sections, fates)) {
+        Some(sections) => answer.repeat(&sections, fates),
+        None => answer.rewrite(root, fates),
     }
     answer.out
 }
 
 /// Whether the text still means the same without the items that are not echoed: an anchor there may have aliases
 /// elsewhere. So may one in a field that is not repeated.
-fn is_whole_without(sections: &[Section<'_>], is_echoed: &[bool]) -> bool {
+fn is_whole_without(sections: &[Section<'_>], fates: &[Fate<'_>]) -> bool {
     sections.iter().all(|section| match (section.name, &section.elements) {
         ("items", Some(elements)) => {
-            let dropped = elements.chunks.iter().zip(is_echoed).filter(|(_, is_echoed)| !**is_echoed);
+            let dropped = elements.chunks.iter().zip(fates).filter(|(_, fate)| **fate != Fate::Echoed);
             dropped.into_iter().all(|(chunk, _)| !chunk.contains('&'))
         }
         ("functionConfig" | "items" | "results", _) => true,
@@ -46,12 +56,12 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     /// Repeats the text, in its order: an alias stands after its anchor.
-    fn repeat(&mut self, sections: &[Section<'_>], is_echoed: &[bool]) {
+    fn repeat(&mut self, sections: &[Section<'_>], fates: &[Fate<'_>]) {
         let mut has_results = false;
         for section in sections {
             match section.name {
                 "functionConfig" => self.out.push_str(section.text),
-                "items" => self.repeat_items(section, is_echoed),
+                "items" => self.repeat_items(section, fates),
                 "results" => {
                     has_results = true;
                     self.repeat_results(section);
@@ -65,18 +75,21 @@ impl Answer<'_> {
         }
     }
 
-    fn repeat_items(&mut self, section: &Section<'_>, is_echoed: &[bool]) {
+    fn repeat_items(&mut self, section: &Section<'_>, fates: &[Fate<'_>]) {
         let no_elements = Elements { header: "items:\n", chunks: Vec::new(), indent: 0 };
         let elements = section.elements.as_ref().unwrap_or(&no_elements);
-        let echoed =
-            elements.chunks.iter().zip(is_echoed).filter(|(_, is_echoed)| **is_echoed).map(|(chunk, _)| *chunk);
-        let mut echoed = echoed.peekable();
-        if echoed.peek().is_none() && self.resources.is_empty() {
+        if fates.iter().all(|fate| *fate == Fate::Dropped) && self.resources.is_empty() {
             self.out.push_str("items: []\n");
             return;
         }
         self.out.push_str(elements.header);
-        self.out.extend(echoed);
+        for (chunk, fate) in elements.chunks.iter().zip(fates) {
+            match fate {
+                Fate::Dropped => {}
+                Fate::Echoed => self.out.push_str(chunk),
+                Fate::Replaced(text) => push_element(&mut self.out, text, elements.indent),
+            }
+        }
         self.push_resources(elements.indent);
     }
 
@@ -95,15 +108,17 @@ impl Answer<'_> {
     }
 
     /// Writes the parts anew: the same values, in block style where they can be.
-    fn rewrite(&mut self, root: &Node, is_echoed: &[bool]) {
-        let echoed = items(root).iter().zip(is_echoed).filter(|(_, is_echoed)| **is_echoed).map(|(item, _)| item);
-        let mut echoed = echoed.peekable();
-        if echoed.peek().is_none() && self.resources.is_empty() {
+    fn rewrite(&mut self, root: &Node, fates: &[Fate<'_>]) {
+        if fates.iter().all(|fate| *fate == Fate::Dropped) && self.resources.is_empty() {
             self.out.push_str("items: []\n");
         } else {
             self.out.push_str("items:\n");
-            for item in echoed {
-                push_element(&mut self.out, &write_anew(item.clone()), 0);
+            for (item, fate) in items(root).iter().zip(fates) {
+                match fate {
+                    Fate::Dropped => {}
+                    Fate::Echoed => push_element(&mut self.out, &write_anew(item.clone()), 0),
+                    Fate::Replaced(text) => push_element(&mut self.out, text, 0),
+                }
             }
             self.push_resources(0);
         }

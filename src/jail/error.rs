@@ -75,6 +75,12 @@ pub enum Reason {
         /// In bytes.
         limit: usize,
     },
+    /// A directory with more entries than allowed.
+    #[error("more than {limit} entries in one directory")]
+    TooManyEntries {
+        /// How many are allowed.
+        limit: usize,
+    },
 }
 
 impl JailError {

@@ -1,21 +1,22 @@
-//! Key programs: `SOPS_AGE_KEY_CMD` and its like, and age plugins. The only place that starts them.
+//! Key programs: `SOPS_AGE_KEY_CMD` and its like, age plugins, gpg, `az`. The only place that starts them.
 //!
 //! A program gets the environment that we were given, no standard input of ours, no standard error, and a pipe of its
 //! own as standard output. It is stopped at its deadline together with whatever it started.
 
-use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use rustix::event::PollFlags;
 
 use super::KeyPolicy;
+pub(super) use super::command_line::find;
+use super::command_line::split;
 use super::local::{wait, wait_readable};
 use crate::environment::Environment;
+use crate::interruption::{self, Guard};
 use crate::limits;
 use crate::secret::{Secret, SecretBytes};
 
@@ -52,7 +53,7 @@ impl ProgramError {
             Self::Failed(None) => "was ended by a signal".to_owned(),
             Self::TimedOut => "did not finish in time".to_owned(),
             Self::TooMuchOutput => "wrote more than 16 MiB".to_owned(),
-            Self::TooManyRuns => format!("was run {} times and is not run again", limits::KEY_PROGRAM_RUNS),
+            Self::TooManyRuns => "was run too often and is not run again".to_owned(),
             Self::Hung => "ended before it had answered".to_owned(),
         }
     }
@@ -63,6 +64,8 @@ pub(super) struct Program {
     child: Child,
     owns_group: bool,
     deadline: Instant,
+    /// Only where the group is its own: another's is not ours to stop.
+    _guard: Option<Guard>,
 }
 
 /// How to start a program.
@@ -101,6 +104,45 @@ pub(super) fn output_of(
     Program::start(&start, environment, policy)?.output()
 }
 
+/// Runs a command line as the AWS tools do, through a shell; where there is none, split into words. Its output is the
+/// answer.
+///
+/// Source: aws-sdk-go-v2, `credentials/processcreds/provider.go`.
+#[cfg(feature = "aws")]
+pub(super) async fn shell_output_of(
+    command: &str,
+    environment: &Environment,
+    policy: &KeyPolicy,
+) -> Result<SecretBytes, ProgramError> {
+    if !policy.allow_exec {
+        return Err(ProgramError::Forbidden);
+    }
+    let (program, arguments) = match find("sh", environment) {
+        Some(shell) => (shell, vec!["-c".to_owned(), command.to_owned()]),
+        None => {
+            let mut words = split(command).ok_or(ProgramError::Unbalanced)?.into_iter();
+            let name = words.next().ok_or(ProgramError::Empty)?;
+            (find(&name, environment).ok_or(ProgramError::NotFound)?, words.collect())
+        }
+    };
+    let start = Start { program: &program, arguments: &arguments, variable: None, directory: None, with_stdin: false };
+    Program::start(&start, environment, policy)?.output_async().await
+}
+
+/// Runs a command line split into words, for a task.
+#[cfg(feature = "gcp")]
+pub(super) async fn words_output_of(
+    command: &str,
+    environment: &Environment,
+    policy: &KeyPolicy,
+) -> Result<SecretBytes, ProgramError> {
+    let words = split(command).ok_or(ProgramError::Unbalanced)?;
+    let (name, arguments) = words.split_first().ok_or(ProgramError::Empty)?;
+    let program = find(name, environment).ok_or(ProgramError::NotFound)?;
+    let start = Start { program: &program, arguments, variable: None, directory: None, with_stdin: false };
+    Program::start(&start, environment, policy)?.output_async().await
+}
+
 impl Program {
     #[expect(
         clippy::disallowed_methods,
@@ -131,8 +173,13 @@ impl Program {
         if owns_group {
             command.process_group(0);
         }
-        match command.spawn() {
-            Ok(child) => Ok(Self { child, owns_group, deadline: deadline(policy) }),
+        let started = if owns_group {
+            interruption::start(|| command.spawn()).map(|(child, guard)| (child, Some(guard)))
+        } else {
+            command.spawn().map(|child| (child, None))
+        };
+        match started {
+            Ok((child, guard)) => Ok(Self { child, owns_group, deadline: deadline(policy), _guard: guard }),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(ProgramError::NotFound),
             Err(_) => Err(ProgramError::NotStarted),
         }
@@ -153,6 +200,54 @@ impl Program {
         }
         self.wait()?;
         Ok(Secret::new(output))
+    }
+
+    /// Gives the program its whole input, then reads its output to the end. The input must be small enough for a program
+    /// that writes before it has read all of it.
+    #[cfg(feature = "pgp")]
+    pub(super) fn answer_to(mut self, input: &[u8]) -> Result<SecretBytes, ProgramError> {
+        match self.write(input) {
+            // A program that stops reading says why with its exit status.
+            Ok(()) | Err(ProgramError::Hung) => {}
+            Err(error) => return Err(error),
+        }
+        drop(self.child.stdin.take());
+        self.output()
+    }
+
+    /// As [`Self::output`], for a task: other questions go on meanwhile. The program is stopped when the task is dropped.
+    #[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
+    pub(super) async fn output_async(mut self) -> Result<SecretBytes, ProgramError> {
+        use std::time::Duration;
+
+        use tokio::time::{sleep, timeout_at};
+
+        let deadline = self.deadline.into();
+        let stdout = self.child.stdout.take().map(std::os::fd::OwnedFd::from).ok_or(ProgramError::NotStarted)?;
+        let stdout = tokio::net::unix::pipe::Receiver::from_owned_fd(stdout).map_err(|_| ProgramError::NotStarted)?;
+        let talk = async {
+            let mut output = Vec::new();
+            let mut chunk = [0; 4096];
+            loop {
+                stdout.readable().await.map_err(|_| ProgramError::Hung)?;
+                match stdout.try_read(&mut chunk) {
+                    Ok(0) => break,
+                    Ok(count) => output.extend(chunk.iter().take(count)),
+                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                    Err(_) => return Err(ProgramError::Hung),
+                }
+                if output.len() > limits::KEY_FILE_BYTES {
+                    return Err(ProgramError::TooMuchOutput);
+                }
+            }
+            loop {
+                match self.ended()? {
+                    Some(()) => return Ok(Secret::new(output)),
+                    None => sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        timeout_at(deadline, talk).await.unwrap_or(Err(ProgramError::TimedOut))
     }
 
     /// Reads what the program has written; 0 at its end.
@@ -193,13 +288,21 @@ impl Program {
     /// Waits for the program to end with status 0.
     fn wait(&mut self) -> Result<(), ProgramError> {
         loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => return Err(ProgramError::Failed(status.code())),
-                Ok(None) if Instant::now() < self.deadline => pause(),
-                Ok(None) => return Err(ProgramError::TimedOut),
-                Err(_) => return Err(ProgramError::Hung),
+            match self.ended()? {
+                Some(()) => return Ok(()),
+                None if Instant::now() < self.deadline => pause(),
+                None => return Err(ProgramError::TimedOut),
             }
+        }
+    }
+
+    /// Whether the program has ended, with status 0.
+    fn ended(&mut self) -> Result<Option<()>, ProgramError> {
+        match self.child.try_wait() {
+            Ok(Some(status)) if status.success() => Ok(Some(())),
+            Ok(Some(status)) => Err(ProgramError::Failed(status.code())),
+            Ok(None) => Ok(None),
+            Err(_) => Err(ProgramError::Hung),
         }
     }
 }
@@ -222,69 +325,6 @@ impl Drop for Program {
 fn pause() {
     let millisecond = rustix::event::Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
     _ = rustix::event::poll(&mut [], Some(&millisecond));
-}
-
-/// Finds a program: with a slash as it stands, else on PATH. Entries of PATH that are not absolute are passed over, as
-/// Go does: the working directory belongs to whoever wrote the manifests.
-pub(super) fn find(name: &str, environment: &Environment) -> Option<PathBuf> {
-    if name.contains('/') {
-        return Some(PathBuf::from(name));
-    }
-    let path = environment.var_os("PATH").map(OsString::from)?;
-    std::env::split_paths(&path)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(name))
-        .find(|candidate| is_executable(candidate))
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-/// Splits a command line into words; none where it ends inside quotes or after a backslash.
-///
-/// Backslash escapes any character outside quotes and inside `"`, not inside `'`; quotes join the word they touch; `#`
-/// at the start of a word begins a comment that ends with the line.
-///
-/// Source: github.com/google/shlex.
-fn split(command: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut chars = command.chars();
-    let is_space = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n');
-    while let Some(first) = chars.next() {
-        if is_space(first) {
-            continue;
-        }
-        if first == '#' {
-            chars.by_ref().find(|c| *c == '\n');
-            continue;
-        }
-        let mut word = String::new();
-        let mut next = Some(first);
-        while let Some(c) = next {
-            match c {
-                '\\' => word.push(chars.next()?),
-                '\'' => loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        quoted => word.push(quoted),
-                    }
-                },
-                '"' => loop {
-                    match chars.next()? {
-                        '"' => break,
-                        '\\' => word.push(chars.next()?),
-                        quoted => word.push(quoted),
-                    }
-                },
-                space if is_space(space) => break,
-                plain => word.push(plain),
-            }
-            next = chars.next();
-        }
-        words.push(word);
-    }
-    Some(words)
 }
 
 #[cfg(test)]
@@ -340,34 +380,5 @@ mod tests {
         let later = rustix::event::Timespec { tv_sec: 1, tv_nsec: 300_000_000 };
         _ = rustix::event::poll(&mut [], Some(&later));
         assert!(!mark.exists(), "the grandchild was left running");
-    }
-
-    #[test]
-    fn passes_over_entries_of_path_that_are_not_absolute() {
-        let with = |path: &str| Environment::new([("PATH".into(), path.into())], None);
-        assert_eq!(find("sh", &with(".:bin::/bin")), Some("/bin/sh".into()));
-        assert_eq!(find("sh", &with(".:")), None);
-    }
-
-    #[test]
-    fn splits_words_as_google_shlex_does() {
-        let cases: &[(&str, Option<&[&str]>)] = &[
-            ("one \"two three\" four", Some(&["one", "two three", "four"])),
-            ("a'b'c\"d\"e", Some(&["abcde"])),
-            ("'' \"\"", Some(&["", ""])),
-            ("a\\ b \\'c", Some(&["a b", "'c"])),
-            ("'a\\'b", Some(&["a\\b"])),
-            ("\"a\\nb\\\"\"", Some(&["anb\""])),
-            ("a # comment 'x\nb#c", Some(&["a", "b#c"])),
-            ("a\u{a0}b\u{b}c", Some(&["a\u{a0}b\u{b}c"])),
-            ("a \\", None),
-            ("\"a", None),
-            ("\"a\\", None),
-            ("", Some(&[])),
-        ];
-        for (command, words) in cases {
-            let expected = words.map(|words| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-            assert_eq!(split(command), expected, "{command:?}");
-        }
     }
 }

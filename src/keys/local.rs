@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,11 @@ pub(super) enum KeyFileError {
     Missing,
     NoPermission,
     Directory,
+    NotADirectory,
     NotAFile,
+    NotRegular,
     TooLarge,
+    TooMany,
     TimedOut,
     Unreadable,
 }
@@ -32,8 +35,11 @@ impl KeyFileError {
             Self::Missing => "does not exist",
             Self::NoPermission => "may not be read (permission denied)",
             Self::Directory => "is a directory",
+            Self::NotADirectory => "is not a directory",
             Self::NotAFile => "is neither a regular file nor a pipe",
+            Self::NotRegular => "is not a regular file",
             Self::TooLarge => "is larger than 16 MiB",
+            Self::TooMany => "is one too many, the files before it hold 16 MiB",
             Self::TimedOut => "is a pipe that nobody wrote to in time",
             Self::Unreadable => "cannot be read",
         }
@@ -51,9 +57,32 @@ impl From<std::io::Error> for KeyFileError {
     }
 }
 
+/// Why a directory of keys could not be listed.
+pub(super) fn of_directory(error: std::io::Error) -> KeyFileError {
+    match error.kind() {
+        ErrorKind::NotADirectory => KeyFileError::NotADirectory,
+        _ => error.into(),
+    }
+}
+
+/// Whether accounts other than the owner's and the group's may read a file.
+pub(super) fn is_readable_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
 /// Reads a key file of at most [`limits::KEY_FILE_BYTES`]. Follows symlinks (mounted Kubernetes Secrets are symlinks).
 /// Pipes are read to their end, so that `SOPS_AGE_KEY_FILE=<(command)` works as in sops; a silent one is given up.
 pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFileError> {
+    read_with(path, Some(deadline))
+}
+
+/// As [`read`], but a pipe is refused: nobody waits for a file of a directory.
+pub(super) fn read_file(path: &Path) -> Result<SecretBytes, KeyFileError> {
+    read_with(path, None)
+}
+
+/// Reads a key file, or a pipe until then.
+fn read_with(path: &Path, until: Option<Instant>) -> Result<SecretBytes, KeyFileError> {
     // A FIFO without a writer must not block the open.
     let no_wait = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(no_wait).open(path)?;
@@ -61,16 +90,16 @@ pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFil
     if metadata.is_dir() {
         return Err(KeyFileError::Directory);
     }
-    let is_pipe = metadata.file_type().is_fifo();
-    if !metadata.is_file() && !is_pipe {
-        return Err(KeyFileError::NotAFile);
+    let refused = if until.is_some() { KeyFileError::NotAFile } else { KeyFileError::NotRegular };
+    let until = until.filter(|_| metadata.file_type().is_fifo());
+    if !metadata.is_file() && until.is_none() {
+        return Err(refused);
     }
     let most = u64::try_from(limits::KEY_FILE_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or_default().saturating_add(1));
-    if is_pipe {
-        read_pipe(&file, deadline, &mut bytes)?;
-    } else {
-        (&file).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match until {
+        Some(until) => read_pipe(&file, until, &mut bytes)?,
+        None => _ = (&file).take(most.saturating_add(1)).read_to_end(&mut bytes)?,
     }
     if bytes.len() > limits::KEY_FILE_BYTES {
         return Err(KeyFileError::TooLarge);
@@ -171,6 +200,7 @@ mod tests {
         std::io::Write::write_all(&mut writer, b"from a pipe").unwrap();
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
         assert_eq!(read(Path::new(&path), soon()).err(), Some(KeyFileError::TimedOut));
+        assert_eq!(read_file(Path::new(&path)).err(), Some(KeyFileError::NotRegular));
         std::io::Write::write_all(&mut writer, b"from a pipe").unwrap();
         drop(writer);
         let got = read(Path::new(&path), soon()).unwrap_or_else(|e| panic!("{e:?}"));

@@ -8,6 +8,7 @@
 //!   one provider per kind of key: `open(&MasterKey) -> Result<KeyShare, RefusedReason>`
 //!        |
 //!      age/             local.rs: key files    exec.rs: key programs    terminal.rs: passphrases
+//!                       directory.rs: a directory of keys for every provider
 //! ```
 //!
 //! To add a provider: a file with a struct and its `open`, a field of [`Keyring`], a line in [`Keyring::ask`], a cargo
@@ -19,6 +20,9 @@ mod age_pq;
 mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure_kv;
+mod claim;
+mod command_line;
+mod directory;
 mod exec;
 #[cfg(feature = "gcp")]
 mod gcp_kms;
@@ -37,23 +41,29 @@ mod pgp;
 mod terminal;
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+pub use self::claim::{Claim, Claims, KnownName, pgp_user_ids};
+use self::directory::KeyDirectory;
 use self::order::{Ask, DecryptionOrder, Question, lock};
 use crate::environment::Environment;
 use crate::limits;
-use crate::sops::data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest, display_name};
+use crate::sops::data_key::{
+    Attempt, IdentityRule, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest, display_name,
+};
 use crate::sops::metadata::MasterKey;
 use crate::text::Printable;
 
 /// What the caller allows a keyring to do beside reading key files.
 #[derive(Clone, Copy, Default)]
 pub struct KeyPolicy {
-    /// Key programs may be started (`SOPS_AGE_KEY_CMD`, age plugins). `UNSOPS_NO_EXEC=1` forbids them whatever this says.
+    /// Key programs may be started (`SOPS_AGE_KEY_CMD`, age plugins, gpg, `credential_process` of AWS, `az`).
+    /// `UNSOPS_NO_EXEC=1` forbids them whatever this says.
     pub allow_exec: bool,
     /// Someone sits at a terminal and may be asked for a passphrase.
     pub terminal: bool,
@@ -64,9 +74,10 @@ pub struct KeyPolicy {
 /// The keys of this process, in the order of trying.
 pub struct Keyring<'env> {
     order: DecryptionOrder,
+    directory: Arc<KeyDirectory>,
     age: age::Age<'env>,
     #[cfg(feature = "pgp")]
-    pgp: pgp::Pgp,
+    pgp: pgp::Pgp<'env>,
     #[cfg(feature = "net")]
     network: net::Network<'env>,
     #[cfg(feature = "aws")]
@@ -112,6 +123,20 @@ pub struct KeySource {
     pub name: Printable,
     /// What was found.
     pub found: KeySourceState,
+    /// Every account of the machine may read it. Nothing is said of this while keys are used: the files of a mounted
+    /// Kubernetes Secret usually are.
+    pub is_readable_by_all: bool,
+}
+
+impl KeySource {
+    fn new(name: Printable, found: KeySourceState) -> Self {
+        Self { name, found, is_readable_by_all: false }
+    }
+
+    /// A source that is a file.
+    fn of_file(name: Printable, found: KeySourceState, path: &Path) -> Self {
+        Self { name, found, is_readable_by_all: local::is_readable_by_all(path) }
+    }
 }
 
 /// What was found at a [`KeySource`].
@@ -135,21 +160,23 @@ impl<'env> Keyring<'env> {
     pub fn from_environment(environment: &'env Environment, policy: KeyPolicy) -> Result<Self, KeyringError> {
         let no_exec = environment.non_empty("UNSOPS_NO_EXEC").is_some_and(|value| value != "0");
         let policy = KeyPolicy { allow_exec: policy.allow_exec && !no_exec, ..policy };
+        let directory = Arc::new(KeyDirectory::new(environment));
         Ok(Self {
             order: DecryptionOrder::parse(environment.var("SOPS_DECRYPTION_ORDER"))?,
-            age: age::Age::new(environment, policy),
+            age: age::Age::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "pgp")]
-            pgp: pgp::Pgp::new(environment, policy),
+            pgp: pgp::Pgp::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "net")]
             network: net::Network::new(environment, policy.deadline),
             #[cfg(feature = "aws")]
-            aws_kms: aws_kms::AwsKms::new(environment),
+            aws_kms: aws_kms::AwsKms::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "azure")]
-            azure_kv: azure_kv::AzureKeyVault::new(environment, policy),
+            azure_kv: azure_kv::AzureKeyVault::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "gcp")]
-            gcp_kms: gcp_kms::GcpKms::new(environment),
+            gcp_kms: gcp_kms::GcpKms::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "vault")]
-            hc_vault: hc_vault::HcVault::new(environment),
+            hc_vault: hc_vault::HcVault::new(environment, Arc::clone(&directory)),
+            directory,
             answers: Mutex::default(),
             #[cfg(feature = "net")]
             network_answers: Mutex::default(),
@@ -159,7 +186,7 @@ impl<'env> Keyring<'env> {
 
     /// Lists where keys are looked for and what is there. Reads key files; starts no program and asks for nothing.
     pub fn describe(&self) -> Vec<KeySource> {
-        let sources = self.age.describe();
+        let sources = [self.directory.describe().into_iter().collect(), self.age.describe()].concat();
         #[cfg(feature = "pgp")]
         let sources = [sources, self.pgp.describe()].concat();
         #[cfg(feature = "aws")]
@@ -173,16 +200,16 @@ impl<'env> Keyring<'env> {
         sources
     }
 
-    /// Opens a local key.
-    fn open_local(&self, key: &MasterKey) -> Answer {
+    /// Opens a local key, with the identities that the rule allows.
+    fn open_local(&self, key: &MasterKey, rule: Option<&dyn IdentityRule>) -> Answer {
         match key {
-            MasterKey::Age { recipient, enc } => self.age.open(recipient, enc),
+            MasterKey::Age { recipient, enc } => self.age.open(recipient, enc, rule),
             MasterKey::HuaweiKms { .. } => Err(RefusedReason {
                 refusal: Refusal::NotMine("keys of Huawei Cloud KMS are not supported".into()),
                 hint: Some("re-encrypt the file for one more key of another kind (sops updatekeys)".into()),
             }),
             #[cfg(feature = "pgp")]
-            MasterKey::Pgp { fingerprint, enc } => self.pgp.open(fingerprint, enc),
+            MasterKey::Pgp { fingerprint, enc } => self.pgp.open(fingerprint, enc, rule),
             #[cfg(not(feature = "pgp"))]
             MasterKey::Pgp { .. } => Err(not_in_this_build("PGP", "pgp")),
             MasterKey::AwsKms { .. }
@@ -221,17 +248,27 @@ impl<'env> Keyring<'env> {
             }
             #[cfg(not(feature = "vault"))]
             MasterKey::HcVault { .. } => Err(not_in_this_build("HashiCorp Vault", "vault")),
-            MasterKey::Age { .. } | MasterKey::HuaweiKms { .. } | MasterKey::Pgp { .. } => self.open_local(key),
+            MasterKey::Age { .. } | MasterKey::HuaweiKms { .. } | MasterKey::Pgp { .. } => {
+                Err(not_in_this_build(key.kind(), "net"))
+            }
         }
     }
 }
 
-/// Every wrapped key is asked for once in a run; later answers are repeats.
-impl<'k> Ask<'k> for Keyring<'_> {
+/// A keyring under the rule of one request.
+struct Asking<'r, 'env> {
+    keyring: &'r Keyring<'env>,
+    rule: Option<&'r dyn IdentityRule>,
+}
+
+/// Every wrapped key is asked for once in a run; later answers are repeats. What was opened under a rule is not
+/// remembered: the next request may come under another.
+impl<'k> Ask<'k> for Asking<'_, '_> {
     fn local(&self, key: &'k MasterKey) -> Answer {
-        match remembered(&self.answers, key) {
-            None => self.open_local(key),
-            Some(known) => repeat(known.get_or_init(|| self.open_local(key))),
+        let open = || self.keyring.open_local(key, self.rule);
+        match remembered(&self.keyring.answers, key).filter(|_| self.rule.is_none()) {
+            None => open(),
+            Some(known) => repeat(known.get_or_init(open)),
         }
     }
 
@@ -241,17 +278,17 @@ impl<'k> Ask<'k> for Keyring<'_> {
     {
         Box::pin(async move {
             #[cfg(feature = "net")]
-            if let Some(known) = remembered(&self.network_answers, key) {
+            if let Some(known) = remembered(&self.keyring.network_answers, key) {
                 // A question that is dropped half-way, because another key was faster, is taken over by whoever waits.
-                return repeat(known.get_or_init(|| self.open_network(key)).await);
+                return repeat(known.get_or_init(|| self.keyring.open_network(key)).await);
             }
-            self.open_network(key).await
+            self.keyring.open_network(key).await
         })
     }
 
     fn wait(&self, poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>, until: Option<Instant>) {
         #[cfg(feature = "net")]
-        self.network.wait(poll, until);
+        self.keyring.network.wait(poll, until);
         #[cfg(not(feature = "net"))]
         {
             // Without network every question is answered when it is first polled.
@@ -260,11 +297,11 @@ impl<'k> Ask<'k> for Keyring<'_> {
     }
 
     fn is_slow(&self, key: &MasterKey) -> bool {
-        lock(&self.slow).contains(&service(key))
+        lock(&self.keyring.slow).contains(&service(key))
     }
 
     fn is_waited_for(&self, key: &MasterKey) {
-        lock(&self.slow).insert(service(key));
+        lock(&self.keyring.slow).insert(service(key));
     }
 }
 
@@ -298,7 +335,7 @@ fn service(key: &MasterKey) -> String {
 
 impl KeyService for Keyring<'_> {
     fn open(&self, request: &ShareRequest<'_>) -> Attempt {
-        let tried = order::try_keys(&self.order, request, self);
+        let tried = order::try_keys(&self.order, request, &Asking { keyring: self, rule: request.identities });
         let name = |group: usize, place: usize| {
             request.groups.get(group).and_then(|keys| keys.0.get(place)).map_or_else(|| "?".into(), display_name)
         };
@@ -371,7 +408,9 @@ mod tests {
     fn says_that_a_provider_is_missing() {
         let environment = Environment::new([], None);
         let keyring = Keyring::from_environment(&environment, KeyPolicy::default()).unwrap();
-        let Err(huawei) = keyring.local(&MasterKey::HuaweiKms { key_id: "r:u".into() }) else { panic!("not refused") };
+        let Err(huawei) = keyring.open_local(&MasterKey::HuaweiKms { key_id: "r:u".into() }, None) else {
+            panic!("not refused")
+        };
         assert_eq!(huawei.refusal, Refusal::NotMine("keys of Huawei Cloud KMS are not supported".into()));
     }
 

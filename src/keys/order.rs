@@ -248,7 +248,7 @@ mod tests {
         let groups: Vec<_> = groups.into_iter().map(KeyGroup).collect();
         let order = DecryptionOrder::parse(order).unwrap_or_else(|_| panic!("order"));
         let keys = Keys::default();
-        let tried = try_keys(&order, &ShareRequest { groups: &groups, needed }, &keys);
+        let tried = try_keys(&order, &ShareRequest { groups: &groups, needed, identities: None }, &keys);
         let mut opened: Vec<_> = tried.shares.iter().map(|(group, _)| *group).collect();
         opened.sort_unstable();
         (opened, keys.asked.into_inner().unwrap(), tried.refused.len())
@@ -350,7 +350,7 @@ mod tests {
         let groups = [KeyGroup(vec![gcp("mute"), gcp("good")])];
         let order = DecryptionOrder::parse(None).unwrap_or_else(|_| panic!("order"));
         let keys = Keys::default();
-        let request = ShareRequest { groups: &groups, needed: 1 };
+        let request = ShareRequest { groups: &groups, needed: 1, identities: None };
         assert_eq!(try_keys(&order, &request, &keys).shares.len(), 1);
         let start = Instant::now();
         assert_eq!(try_keys(&order, &request, &keys).shares.len(), 1);

@@ -24,5 +24,5 @@ pub use crate::yaml::fields::{entries, field, text, text_node};
 pub use file::{Entry, FILE_NAMES, Field, Kustomization, Patch, Sources, UnknownField, WrongType};
 pub use place::{clean, join, parent};
 pub use plugin::{Engine, Named, Plugin, PluginKind, PluginPlace, Role};
-pub use remote::{is_remote_file, is_remote_root};
+pub use remote::{is_remote_file, is_remote_root, split_remote_root};
 pub use walk::{Edge, Fault, FaultKind, FileKind, Files, Remote, Unread, Visited, Walk, walk};

@@ -10,8 +10,13 @@ pub fn is_remote_file(entry: &str) -> bool {
 
 /// Whether kustomize clones a repository for an entry. `https://` URLs are tried as files first.
 pub fn is_remote_root(entry: &str) -> bool {
+    split_remote_root(entry).is_some()
+}
+
+/// The path of the repository at its host, and the directory in it: what [`is_remote_root`] tells apart.
+pub fn split_remote_root(entry: &str) -> Option<(&str, String)> {
     if entry.starts_with('/') {
-        return false;
+        return None;
     }
     let entry = entry.split('?').next().unwrap_or(entry);
     let entry = strip(entry, "git::").unwrap_or(entry);
@@ -20,7 +25,8 @@ pub fn is_remote_root(entry: &str) -> bool {
         .find_map(|scheme| strip(entry, scheme).map(|rest| (*scheme, rest)))
         .unwrap_or(("", entry));
     if scheme == "file://" {
-        return !rest.is_empty();
+        let (repository, inner) = rest.split_once("//").unwrap_or((rest, ""));
+        return Some((repository, super::place::clean(inner)?)).filter(|_| !rest.is_empty());
     }
     let (has_user, rest) = match rest.split_once('@') {
         Some((user, rest)) if is_user(user) => (true, rest),
@@ -29,7 +35,7 @@ pub fn is_remote_root(entry: &str) -> bool {
     let is_github = strip(rest, "github.com/").or_else(|| strip(rest, "github.com:")).is_some();
     let is_scp = scheme.is_empty() && (has_user || is_github);
     if scheme.is_empty() && !is_scp {
-        return false;
+        return None;
     }
     let slash = rest.find('/');
     let colon = rest.find(':').filter(|_| is_scp);
@@ -38,12 +44,11 @@ pub fn is_remote_root(entry: &str) -> bool {
         (None, colon) => colon,
         (slash, _) => slash,
     };
-    let Some(path) = end.and_then(|end| rest.get(end.saturating_add(1)..)) else { return false };
-    has_repository(path)
+    split_repository(end.and_then(|end| rest.get(end.saturating_add(1)..))?)
 }
 
 /// `_git/`, `//` and `.git` end the repository's path, else it is two segments.
-fn has_repository(path: &str) -> bool {
+fn split_repository(path: &str) -> Option<(&str, String)> {
     let (repository, inner) = if let Some((before, after)) = path.split_once("_git/") {
         (if before.is_empty() { after } else { before }, after.split_once('/').map_or("", |(_, inner)| inner))
     } else if let Some((before, after)) = path.split_once("//") {
@@ -54,10 +59,10 @@ fn has_repository(path: &str) -> bool {
         let mut segments = path.splitn(3, '/');
         match (segments.next(), segments.next()) {
             (Some(owner), Some(_)) if !path.is_empty() => (owner, segments.next().unwrap_or("")),
-            _ => return false,
+            _ => return None,
         }
     };
-    !repository.is_empty() && super::place::clean(inner).is_some()
+    Some((repository, super::place::clean(inner)?)).filter(|_| !repository.is_empty())
 }
 
 fn is_user(user: &str) -> bool {

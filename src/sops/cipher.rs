@@ -15,6 +15,7 @@ use super::data_key::DataKey;
 use super::fields::parse_bool;
 use super::tree::{Comment, Value};
 use crate::secret::Secret;
+use crate::text::printable_run;
 use crate::yaml::timestamp::Timestamp;
 
 /// A token taken apart.
@@ -42,6 +43,15 @@ pub enum Kind {
     Str,
     /// A point in time.
     Time,
+}
+
+/// What the walk through a tree puts in the place of a token.
+pub(super) trait Unseal {
+    /// Gives the value for a token at a place (`additional`: the path with `:` after each key), of the token's kind.
+    ///
+    /// # Errors
+    /// See [`CipherError`].
+    fn unseal(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError>;
 }
 
 /// Why a value does not open.
@@ -80,6 +90,12 @@ impl Cipher {
     }
 }
 
+impl Unseal for Cipher {
+    fn unseal(&self, token: &[u8], additional: &[u8]) -> Result<Value, CipherError> {
+        self.open(token, additional)
+    }
+}
+
 impl EncryptedValue {
     /// Takes a token apart. `Err` says in fixed words what is wrong with it.
     pub fn parse(token: &[u8]) -> Result<Self, &'static str> {
@@ -105,8 +121,7 @@ impl EncryptedValue {
 /// Splits at the first separator.
 fn split_once<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     // Base64 has no comma, so in a real token the separator begins at the first one.
-    let at = text.iter().position(|&byte| byte == b',')?;
-    let (before, rest) = text.split_at_checked(at)?;
+    let (before, rest) = text.split_at_checked(printable_run(text, [b',']))?;
     Some((before, rest.strip_prefix(separator)?))
 }
 

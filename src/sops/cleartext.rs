@@ -11,12 +11,13 @@ pub struct Cleartext {
     tree: Tree,
     format: Format,
     reading: Reading,
+    proof: MacVerified,
 }
 
 impl Cleartext {
     /// The only constructor asks for the proof.
-    pub(super) fn new(tree: Tree, format: Format, reading: Reading, _proof: MacVerified) -> Self {
-        Self { tree, format, reading }
+    pub(super) fn new(tree: Tree, format: Format, reading: Reading, proof: MacVerified) -> Self {
+        Self { tree, format, reading, proof }
     }
 
     /// The verified tree.
@@ -32,6 +33,19 @@ impl Cleartext {
     /// The reading of the file's plain scalars for which the MAC matched.
     pub fn reading(&self) -> Reading {
         self.reading
+    }
+
+    /// The proof, for copies of the file.
+    pub(super) fn proof(&self) -> &MacVerified {
+        &self.proof
+    }
+
+    /// The text in another format than the file's.
+    ///
+    /// # Errors
+    /// Fixed words where that format cannot hold the content.
+    pub fn text_as(&self, format: Format) -> Result<SecretBytes, &'static str> {
+        store::emit_plain(format, &self.tree)
     }
 
     /// The text that `sops -d` prints for this file, byte for byte.

@@ -20,6 +20,20 @@ pub struct ShareRequest<'a> {
     pub groups: &'a [KeyGroup],
     /// How many groups must open; trying may stop as soon as that many have.
     pub needed: usize,
+    /// Which identities may be used; `None` means all.
+    pub identities: Option<&'a dyn IdentityRule>,
+}
+
+/// Decides which of the operator's identities may be used.
+///
+/// Whom an age or PGP key is wrapped for stands in the file as a claim that nothing authenticates: the identities of a
+/// keyring are tried whatever it says. So a rule about them has to be asked about the identity that is about to be used.
+/// Keys of a key service need none: the service itself opens the key that the file names, and no other.
+pub trait IdentityRule: Sync {
+    /// Whether the age identity with this public half (`age1…`, `ssh-ed25519 AAAA…`) may be used.
+    fn allows_age(&self, public_half: &str) -> bool;
+    /// Whether a PGP key may be used: its fingerprint and that of its primary key, in upper-case hex.
+    fn allows_pgp(&self, fingerprint: &str, primary: &str) -> bool;
 }
 
 /// Opens shares: the port that `keys` implements. The implementation owns the order of trying, concurrency,
@@ -97,7 +111,8 @@ pub(super) fn recover(metadata: &Metadata, keys: &dyn KeyService) -> Result<Reco
     let groups = metadata.key_groups.len();
     let threshold = metadata.shamir_threshold.filter(|_| groups > 1);
     let needed = metadata.needed_groups();
-    let Attempt { mut shares, refused } = keys.open(&ShareRequest { groups: &metadata.key_groups, needed });
+    let Attempt { mut shares, refused } =
+        keys.open(&ShareRequest { groups: &metadata.key_groups, needed, identities: None });
     shares.retain(|(group, _)| *group < groups);
     shares.sort_by_key(|(group, _)| *group);
     shares.dedup_by_key(|(group, _)| *group);

@@ -14,8 +14,21 @@ use super::tree::Value;
 use crate::number;
 use crate::secret::{Secret, SecretBytes};
 
-/// Proof that a file's MAC was compared and equal. Only this module makes one.
+/// Proof that what was decrypted is what sops wrote: a file's MAC was compared and equal, or a re-ordered copy was held
+/// against such a file ([`MacVerified::of_copy`]). Only this module makes one.
 pub struct MacVerified(());
+
+/// An encrypted value of a copy, and what stands at the same place of the file that it was copied from.
+pub struct Pair<'a> {
+    /// The token in the copy.
+    pub copied: &'a [u8],
+    /// The token in the file, if there is one at that place.
+    pub original: Option<&'a [u8]>,
+}
+
+/// The operator's word that a copy which cannot be held against its file may come out. Every value of it is still
+/// authenticated with its place (AES-GCM), but values may be missing, or come from another file with the same data key.
+pub struct Unordered;
 
 /// SHA-256 of `sops`: what a MAC over encrypted values only begins with, so that it differs from a full one.
 const ONLY_ENCRYPTED: [u8; 32] = [
@@ -96,10 +109,49 @@ impl StoredMac {
     }
 }
 
+impl MacVerified {
+    /// Proof for a copy that was re-ordered, after which its MAC cannot be computed: each of its encrypted values, and
+    /// its MAC, stand at the same place of a file whose own MAC was verified.
+    pub fn of_copy<'a>(_original: &Self, pairs: impl IntoIterator<Item = Pair<'a>>) -> Option<Self> {
+        let mut has_any = false;
+        let are_equal = pairs.into_iter().all(|Pair { copied, original }| {
+            has_any = true;
+            original.is_some_and(|original| bool::from(copied.ct_eq(original)))
+        });
+        (has_any && are_equal).then_some(Self(()))
+    }
+
+    /// No proof, but the operator's word for it.
+    pub fn waived(_by_operator: &Unordered) -> Self {
+        Self(())
+    }
+}
+
 impl ComputedMac {
     /// Compares in constant time.
     pub fn verify(&self, stored: &StoredMac) -> Option<MacVerified> {
         let is_equal = self.0.expose().as_slice().ct_eq(stored.0.expose());
         bool::from(is_equal).then_some(MacVerified(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proves(pairs: &[(&str, Option<&str>)]) -> bool {
+        let pairs = pairs
+            .iter()
+            .map(|(copied, original)| Pair { copied: copied.as_bytes(), original: original.map(str::as_bytes) });
+        MacVerified::of_copy(&MacVerified(()), pairs).is_some()
+    }
+
+    #[test]
+    fn copy_is_proven_only_if_every_value_stands_in_its_file() {
+        assert!(proves(&[("mac", Some("mac")), ("a", Some("a"))]));
+        assert!(!proves(&[("mac", Some("mac")), ("a", Some("b"))]));
+        assert!(!proves(&[("mac", Some("mac")), ("a", None)]));
+        assert!(!proves(&[("mac", Some("ma")), ("a", Some("a"))]));
+        assert!(!proves(&[]));
     }
 }

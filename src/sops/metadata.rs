@@ -32,11 +32,12 @@ pub struct Metadata {
 
 /// Keys of which any one opens the group's share. Order: kms, gcp_kms, hckms, azure_kv, hc_vault, pgp, age, each in
 /// file order (`stores/stores.go`).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct KeyGroup(pub Vec<MasterKey>);
 
 /// One wrapped copy of a share: identifying fields as the file gives them (hostile until checked by the provider),
 /// and `enc`, the wrapped share as text.
+#[derive(Clone)]
 pub enum MasterKey {
     /// `age`
     Age {

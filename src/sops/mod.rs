@@ -12,6 +12,9 @@ pub mod metadata;
 mod open;
 mod pattern;
 mod place;
+pub mod placeholder;
+pub mod redacted;
+pub mod reordered;
 pub mod rules;
 pub mod shamir;
 pub mod store;
@@ -22,10 +25,11 @@ mod tests;
 pub mod tree;
 
 pub use cleartext::Cleartext;
-pub use data_key::{Attempt, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest};
+pub use data_key::{Attempt, IdentityRule, KeyService, KeyShare, Refusal, RefusedKey, ShareRequest};
 pub use inspect::{Inspection, inspect};
 pub use metadata::{KeyGroup, MasterKey, Metadata};
 pub use place::Step;
+pub use redacted::Redacted;
 pub use store::Format;
 
 use self::cipher::Cipher;

@@ -3,7 +3,7 @@
 //! Source: getsops/sops v3.13, `sops.go`, `Tree.Decrypt`, `walkBranch`, `walkSlice`.
 
 use super::SopsError;
-use super::cipher::{Cipher, CipherError};
+use super::cipher::{CipherError, Unseal};
 use super::mac::{ComputedMac, MacHash};
 use super::metadata::Metadata;
 use super::place::{Path, Step};
@@ -11,12 +11,13 @@ use super::rules::{Budget, Rules, Scope, TooCostly};
 use super::tree::{Branch, Comment, Item, Tree, Value};
 use crate::secret::Secret;
 
-/// Decrypts a tree in place and computes its MAC. Nothing of it is verified yet.
+/// Decrypts a tree in place and computes its MAC. Nothing of it is verified yet. With another [`Unseal`] than a cipher,
+/// what the rules say is encrypted is replaced by what that gives, and the MAC means nothing.
 ///
 /// # Errors
 /// [`SopsError::Integrity`] for a value that does not authenticate, [`SopsError::Format`] for one that is not
 /// encrypted though the rules say so; both with its key path.
-pub(super) fn open(tree: &mut Tree, cipher: &Cipher, metadata: &Metadata) -> Result<ComputedMac, SopsError> {
+pub(super) fn open(tree: &mut Tree, cipher: &dyn Unseal, metadata: &Metadata) -> Result<ComputedMac, SopsError> {
     let rules = &metadata.rules;
     let mut opener = Opener {
         additional: Vec::new(),
@@ -37,7 +38,7 @@ struct Opener<'a> {
     /// Every key on the way to the current value, each with `:` after it.
     additional: Vec<u8>,
     budget: Budget,
-    cipher: &'a Cipher,
+    cipher: &'a dyn Unseal,
     hash: MacHash,
     is_only_encrypted: bool,
     rules: &'a Rules,
@@ -103,7 +104,7 @@ impl Opener<'_> {
             // sops leaves an empty string as it is.
             if !token.expose().is_empty() {
                 *value =
-                    self.cipher.open(token.expose(), additional(&self.additional)).map_err(|error| match error {
+                    self.cipher.unseal(token.expose(), additional(&self.additional)).map_err(|error| match error {
                         CipherError::Malformed(_) if !token.expose().starts_with(b"ENC[") => path.not_encrypted(),
                         CipherError::Malformed(reason) => path.malformed(reason),
                         CipherError::Tampered(reason) => path.tampered(reason),
@@ -123,7 +124,7 @@ impl Opener<'_> {
         if !self.rules.encrypts_comment(scope) || comment.text.expose().is_empty() {
             return Ok(());
         }
-        match self.cipher.open(comment.text.expose(), additional(&self.additional)) {
+        match self.cipher.unseal(comment.text.expose(), additional(&self.additional)) {
             Ok(Value::Comment(opened)) => *comment = opened,
             Ok(_) => return Err(path.tampered("a value stands in the place of a comment: its type was changed")),
             // Written by hand, or by sops before 3.0: kept as it stands.

@@ -27,7 +27,7 @@ pub fn unsops() -> PathBuf {
 }
 
 /// A real counterpart, or `None` after saying loudly that the test is skipped. It is looked for in `UNSOPS_TEST_TOOLS`
-/// or, if that is not set, where `tests/run` installs it; programs of Debian (gpg) also on `PATH`.
+/// or, if that is not set, where `tests/run` installs it; programs of Debian (gpg, chromium) also on `PATH`.
 ///
 /// # Panics
 /// Where it is missing and `CI=true`.
@@ -35,7 +35,7 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     let installed = std::env::var_os("UNSOPS_TEST_TOOLS").map_or_else(|| tests_dir().join(".tools"), PathBuf::from);
     let on_path = || std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|p| p.is_file());
     let found = Some(installed.join(name)).filter(|path| path.is_file());
-    let found = if name == "gpg" { found.or_else(on_path) } else { found };
+    let found = if matches!(name, "chromium" | "gpg") { found.or_else(on_path) } else { found };
     if found.is_none() {
         skip(&format!("{name} is not installed; tests/run installs it"));
     }
@@ -59,6 +59,18 @@ pub fn skip(reason: &str) {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI=true, and {reason}");
     // One write, so that lines of parallel tests do not mix.
     let _ = std::io::stderr().write_all(format!("\nSKIPPED {test}: {reason}\n").as_bytes());
+}
+
+/// Encrypts a file for the test key with the real sops, which is installed where the other counterparts are. Its name
+/// decides the format.
+pub fn encrypted(plain: impl AsRef<[u8]>, name: &str, args: &[&str]) -> Option<Vec<u8>> {
+    let sops = tool("sops")?;
+    let recipient = fs::read_to_string(tests_dir().join("keys/age.txt")).expect("a key");
+    let recipient = recipient.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("a recipient");
+    let made =
+        Case::new().file(name, plain).args(["--encrypt", "--age", recipient]).args(args).arg(name).run_unchecked(&sops);
+    assert_eq!(made.status, Some(0), "{}", made.redacted());
+    Some(made.stdout)
 }
 
 /// What a run starts from.
@@ -144,6 +156,12 @@ impl Case {
     pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
+    }
+
+    /// These arguments and no others.
+    pub fn only_args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.clear();
+        self.args(args)
     }
 
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
@@ -323,7 +341,7 @@ fn canary_traces() -> Vec<String> {
     traces
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -336,7 +354,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("create a directory");
     for entry in fs::read_dir(from).unwrap_or_else(|_| panic!("{} is missing", from.display())) {
         let entry = entry.expect("a directory entry");

@@ -63,7 +63,7 @@ fn install_unsops(case: Case) -> Case {
 }
 
 /// Takes the KRM annotation out of every manifest below a directory.
-fn make_legacy(dir: &Path) {
+pub fn make_legacy(dir: &Path) {
     for entry in fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
@@ -136,7 +136,7 @@ fn assert_builds(name: &str) {
 }
 
 /// Golden cases hold no real secret, so that the lines that differ may be shown.
-fn difference(want: &str, got: &str) -> String {
+pub fn difference(want: &str, got: &str) -> String {
     let (want, got): (Vec<_>, Vec<_>) = (want.lines().collect(), got.lines().collect());
     let same = want.iter().zip(&got).take_while(|(a, b)| a == b).count();
     let show = |lines: &[&str]| lines.iter().skip(same).take(8).copied().collect::<Vec<_>>().join("\n");

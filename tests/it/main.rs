@@ -9,12 +9,25 @@
 )]
 
 mod architecture;
+mod build;
 mod check;
+mod cmp;
+mod decrypt;
+mod diff;
 mod differential;
 mod docs;
+mod doctor;
+mod endurance;
+mod explain;
+mod filter;
 mod fixtures;
+mod habits;
 mod harness;
+mod install;
 mod key_services;
 mod kustomize;
 mod oracle;
+mod policy;
 mod process;
+mod promises;
+mod render;

@@ -33,7 +33,7 @@ fn render(manifest: &str, files: &[(&str, &[u8])]) -> Result<Vec<Piece>, Vec<Gen
     };
     let generator = parse(manifest)?;
     let files: Vec<_> = files.iter().map(plain).collect();
-    let open: &super::Opener<'_> = &|source: &Source| {
+    let open: &super::Opener<'_> = &|source: &Source, _| {
         let named = files.iter().find(|(path, ..)| path == source.path.as_str());
         let (_, format, tree, text) = named.expect("a file of the test");
         Ok(Opened { source, format: *format, tree, text: SecretBytes::new(text.clone()) })

@@ -19,6 +19,8 @@ pub(super) enum Identity {
     Hybrid(Box<age_pq::Identity>),
     /// `AGE-PLUGIN-NAME-1…`
     Plugin(PluginIdentity),
+    /// One of the others, with the comment above it in its file.
+    Named(Box<Self>, Printable),
     /// A whole file of native identities, behind a passphrase.
     Passphrase(PassphraseFile),
     /// An SSH private key.
@@ -61,6 +63,7 @@ impl Identity {
         match self {
             Self::X25519(_) | Self::Hybrid(_) => Effort::Nothing,
             Self::Plugin(_) => Effort::Program,
+            Self::Named(identity, _) => identity.effort(),
             Self::Passphrase(_) => Effort::Person,
             #[cfg(feature = "age-ssh")]
             Self::Ssh(key) => key.effort(),
@@ -73,6 +76,7 @@ impl Identity {
             Self::X25519(identity) => age::Identity::unwrap_stanzas(identity, stanzas).into(),
             Self::Hybrid(identity) => age::Identity::unwrap_stanzas(identity.as_ref(), stanzas).into(),
             Self::Plugin(identity) => identity.unwrap(stanzas, context),
+            Self::Named(identity, _) => identity.unwrap(stanzas, context),
             // Only native identities are in such a file: nobody is bothered in vain.
             Self::Passphrase(_) if !stanzas.iter().any(is_native) => Unwrapped::NoMatch,
             Self::Passphrase(file) => file.unwrap(stanzas, context),
@@ -87,6 +91,7 @@ impl Identity {
             Self::X25519(identity) => vec![identity.to_public().to_string()],
             Self::Hybrid(identity) => vec![identity.public_half()],
             Self::Plugin(identity) => vec![identity.program()],
+            Self::Named(identity, _) => identity.public_halves(),
             Self::Passphrase(file) => file.public_halves(),
             #[cfg(feature = "age-ssh")]
             Self::Ssh(key) => vec![key.public_half()],
@@ -146,6 +151,7 @@ fn parse_with(
     parse_one: impl Fn(&str) -> Result<Identity, &'static str>,
 ) -> Result<Vec<Identity>, Malformed> {
     let mut identities = Vec::new();
+    let mut name = None;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         // sops stops reading at such a line without a word and keeps what came before.
@@ -154,7 +160,8 @@ fn parse_with(
         }
         let malformed = |what| Malformed { line: index.saturating_add(1), what };
         let line = std::str::from_utf8(line).map_err(|_| malformed("is not text"))?.trim();
-        if line.starts_with('#') {
+        if let Some(comment) = line.strip_prefix('#') {
+            name = name_in(comment).or(name);
             continue;
         }
         let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
@@ -165,10 +172,27 @@ fn parse_with(
                 }
             }
             false if line.is_empty() => {}
-            false => identities.push(parse_one(line).map_err(malformed)?),
+            false => {
+                let identity = parse_one(line).map_err(malformed)?;
+                identities.push(match name.take() {
+                    Some(name) => Identity::Named(Box::new(identity), name),
+                    None => identity,
+                });
+            }
         }
     }
     Ok(identities)
+}
+
+/// The name in a comment, which is neither a line of age-keygen nor a key that was commented out.
+fn name_in(comment: &str) -> Option<Printable> {
+    let comment = comment.trim_start_matches('#').trim();
+    let upper = comment.to_ascii_uppercase();
+    let is_name = (1..=60).contains(&comment.chars().count())
+        && comment.chars().any(char::is_alphanumeric)
+        && !["CREATED:", "PUBLIC KEY:", "RECIPIENT:"].iter().any(|begin| upper.starts_with(begin))
+        && !["AGE-", "-----", "://"].iter().any(|mark| upper.contains(mark));
+    is_name.then(|| Printable::new(comment))
 }
 
 fn parse_one(text: &str) -> Option<Identity> {

@@ -4,6 +4,7 @@
 //! matters if nothing else opens. Unlike there, places are looked at one after the other and only while the key is not
 //! open, so that a plain identity costs no program run and no passphrase; what can open a key is the same.
 
+mod claim;
 mod identities;
 mod passphrase;
 mod plugin;
@@ -20,13 +21,15 @@ use ::age::armor::ArmoredReader;
 use ::age::{DecryptError, Decryptor};
 use age_core::format::{FileKey, Stanza};
 
-use self::identities::{Effort, Unwrapped};
+pub(super) use self::claim::AgeClaims;
+use self::identities::{Effort, Identity, Unwrapped};
 use self::sources::{Place, Source, Sources};
+use super::directory::KeyDirectory;
 use super::{Answer, KeyPolicy, KeySource};
 use crate::environment::Environment;
 use crate::limits;
 use crate::secret::Secret;
-use crate::sops::data_key::KeyShare;
+use crate::sops::data_key::{IdentityRule, KeyShare};
 use crate::text::Printable;
 
 /// First line of an armored age file. sops writes no other form.
@@ -38,13 +41,13 @@ pub(super) struct Age<'env> {
 }
 
 impl<'env> Age<'env> {
-    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy) -> Self {
-        Self { sources: Sources::new(environment, policy) }
+    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
+        Self { sources: Sources::new(environment, policy, directory) }
     }
 
     /// Opens one wrapped share. The recipient is not matched, as in sops: it goes to key programs and into messages.
-    pub(super) fn open(&self, recipient: &str, enc: &str) -> Answer {
-        let trial = Trial { sources: &self.sources, recipient, findings: RefCell::default() };
+    pub(super) fn open(&self, recipient: &str, enc: &str, rule: Option<&dyn IdentityRule>) -> Answer {
+        let trial = Trial { sources: &self.sources, recipient, rule, findings: RefCell::default() };
         match decrypt(enc, &trial) {
             Ok(share) => Ok(share),
             Err(fault) => Err(report::refusal(&fault, recipient, &trial.findings.into_inner())),
@@ -100,6 +103,7 @@ fn header_fault(error: &DecryptError) -> Fault {
 struct Trial<'s, 'env> {
     sources: &'s Sources<'env>,
     recipient: &'s str,
+    rule: Option<&'s dyn IdentityRule>,
     findings: RefCell<Findings>,
 }
 
@@ -170,11 +174,24 @@ impl Trial<'_, '_> {
         self.try_each(&known, Effort::Program, stanzas).or_else(|| self.try_each(&known, Effort::Person, stanzas))
     }
 
+    /// Whether the rule allows every key that an identity stands for. Of a plugin, and of a file behind a passphrase, the
+    /// public half is not known: under a rule they are not used.
+    fn allows(&self, identity: &Identity) -> bool {
+        let Some(rule) = self.rule else { return true };
+        let halves = identity.public_halves();
+        !halves.is_empty() && halves.iter().all(|half| rule.allows_age(half))
+    }
+
     fn try_each(&self, sources: &[Arc<Source>], effort: Effort, stanzas: &[Stanza]) -> Option<FileKey> {
         let context = self.sources.context();
         for source in sources {
             for (place, identity) in source.identities().iter().enumerate() {
                 if identity.effort() != effort {
+                    continue;
+                }
+                if !self.allows(identity) {
+                    let why = "holds an identity that the policy does not allow".into();
+                    self.findings.borrow_mut().failed.push((source.name.clone(), why));
                     continue;
                 }
                 let unwrapped = identity.unwrap(stanzas, &context);

@@ -9,6 +9,7 @@ use super::identities::{self, Context, Identity};
 use super::passphrase::PassphraseFile;
 use super::report;
 use crate::environment::Environment;
+use crate::keys::directory::{KeyDirectory, KeyFileKind};
 use crate::keys::exec::{self, ProgramError};
 use crate::keys::local::{self, KeyFileError};
 use crate::keys::order::lock;
@@ -21,6 +22,7 @@ use crate::text::Printable;
 pub(super) struct Sources<'env> {
     environment: &'env Environment,
     policy: KeyPolicy,
+    directory: Arc<KeyDirectory>,
     files: OnceLock<Vec<Arc<Source>>>,
     ssh_files: OnceLock<Vec<Arc<Source>>>,
     commands: Mutex<BTreeMap<(KeyCommand, String), Slot>>,
@@ -34,6 +36,8 @@ pub(super) struct Source {
     /// `SOPS_AGE_KEY`, `SOPS_AGE_KEY_FILE=/keys/keys.txt`, `~/.config/sops/age/keys.txt`.
     pub(super) name: Printable,
     pub(super) found: Found,
+    /// The file that it is, if it is one.
+    path: Option<PathBuf>,
 }
 
 /// What a place gave.
@@ -88,7 +92,11 @@ impl KeyCommand {
 
 impl Source {
     fn new(name: &str, found: Found) -> Arc<Self> {
-        Arc::new(Self { name: Printable::new(name), found })
+        Arc::new(Self { name: Printable::new(name), found, path: None })
+    }
+
+    fn of_file(name: &str, found: Found, path: &Path) -> Arc<Self> {
+        Arc::new(Self { name: Printable::new(name), found, path: Some(path.to_owned()) })
     }
 
     pub(super) fn identities(&self) -> &[Identity] {
@@ -106,13 +114,17 @@ impl Source {
             Found::Missing | Found::NotSet => KeySourceState::Absent,
             Found::TimedOut(why) | Found::Unusable(why) => KeySourceState::Unusable(why.clone()),
         };
-        KeySource { name: self.name.clone(), found }
+        match &self.path {
+            Some(path) => KeySource::of_file(self.name.clone(), found, path),
+            None => KeySource::new(self.name.clone(), found),
+        }
     }
 }
 
 impl<'env> Sources<'env> {
-    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy) -> Self {
-        Self { environment, policy, files: OnceLock::new(), ssh_files: OnceLock::new(), commands: Mutex::default() }
+    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
+        let (files, ssh_files) = (OnceLock::new(), OnceLock::new());
+        Self { environment, policy, directory, files, ssh_files, commands: Mutex::default() }
     }
 
     /// What a place holds; a command is told the recipient.
@@ -124,9 +136,32 @@ impl<'env> Sources<'env> {
         }
     }
 
-    /// The places that cost nothing: `SOPS_AGE_KEY`, `SOPS_AGE_KEY_FILE`, and the file in the user's configuration.
+    /// The places that cost nothing: `SOPS_AGE_KEY`, `SOPS_AGE_KEY_FILE`, the file in the user's configuration, and the
+    /// key directory.
     fn files(&self) -> Vec<Arc<Source>> {
-        self.files.get_or_init(|| vec![self.inline(), self.key_file(), self.user_file()]).clone()
+        let load = || [vec![self.inline(), self.key_file(), self.user_file()], self.directory()].concat();
+        self.files.get_or_init(load).clone()
+    }
+
+    /// The `*.agekey` files of `UNSOPS_KEYS`.
+    fn directory(&self) -> Vec<Arc<Source>> {
+        let Some(name) = self.directory.name() else { return Vec::new() };
+        let of_directory = |found| vec![Source::new(name.as_str(), found)];
+        match self.directory.read(KeyFileKind::Age) {
+            Err(KeyFileError::Missing) => of_directory(Found::Missing),
+            Err(error) => of_directory(Found::Unusable(error.words().into())),
+            Ok(files) if files.is_empty() => of_directory(Found::Unusable("holds no *.agekey".into())),
+            Ok(files) => files
+                .into_iter()
+                .map(|file| {
+                    let found = match &file.content {
+                        Ok(text) => identities_in(&file.name, text.expose(), false),
+                        Err(error) => unreadable(*error),
+                    };
+                    Source::of_file(file.name.as_str(), found, &file.path)
+                })
+                .collect(),
+        }
     }
 
     /// SSH private keys: `SOPS_AGE_SSH_PRIVATE_KEY_FILE`, `~/.ssh/id_ed25519`, `~/.ssh/id_rsa`.
@@ -221,21 +256,19 @@ impl<'env> Sources<'env> {
                 let why = "names a file that does not exist (the name looks like a key and is not shown)";
                 Source::new(variable, Found::Unusable(why.into()))
             }
-            found => Source::new(&name, found),
+            found => Source::of_file(&name, found, Path::new(path)),
         }
     }
 
     fn file_at(&self, path: &Path, parse: impl FnOnce(&Printable, &[u8]) -> Found) -> Arc<Source> {
         let name = report::home_as_tilde(path, self.environment.home());
-        Source::new(&name, self.file(path, &name, parse))
+        Source::of_file(&name, self.file(path, &name, parse), path)
     }
 
     fn file(&self, path: &Path, name: &str, parse: impl FnOnce(&Printable, &[u8]) -> Found) -> Found {
         match local::read(path, exec::deadline(&self.policy)) {
             Ok(text) => parse(&Printable::new(name), text.expose()),
-            Err(KeyFileError::Missing) => Found::Missing,
-            Err(error @ KeyFileError::TimedOut) => Found::TimedOut(error.words().into()),
-            Err(error) => Found::Unusable(error.words().into()),
+            Err(error) => unreadable(error),
         }
     }
 
@@ -244,14 +277,27 @@ impl<'env> Sources<'env> {
         let command = |command: KeyCommand| {
             let is_set = self.environment.var_os(command.variable()).is_some();
             let found = if is_set { KeySourceState::OnDemand } else { KeySourceState::Absent };
-            KeySource { name: command.variable().into(), found }
+            KeySource::new(command.variable().into(), found)
         };
-        let files = |sources: Vec<Arc<Source>>| sources.into_iter().map(|source| source.describe());
-        let mut described: Vec<KeySource> = files(self.files()).collect();
+        // What is wrong with the key directory as a whole is said once for all providers.
+        let directory = self.directory.name();
+        let files = |sources: Vec<Arc<Source>>| {
+            let own = |source: &Arc<Source>| directory.as_ref() != Some(&source.name);
+            sources.into_iter().filter(own).map(|source| source.describe()).collect::<Vec<_>>()
+        };
+        let mut described = files(self.files());
         described.push(command(KeyCommand::Age));
         described.extend(files(self.ssh_files()));
         described.push(command(KeyCommand::Ssh));
         described
+    }
+}
+
+fn unreadable(error: KeyFileError) -> Found {
+    match error {
+        KeyFileError::Missing => Found::Missing,
+        KeyFileError::TimedOut => Found::TimedOut(error.words().into()),
+        _ => Found::Unusable(error.words().into()),
     }
 }
 

@@ -39,9 +39,13 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
     Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())), None)
 }
 
+fn age(environment: &Environment, policy: KeyPolicy) -> Age<'_> {
+    Age::new(environment, policy, Arc::new(KeyDirectory::new(environment)))
+}
+
 fn open(variables: &[(&str, &str)], policy: KeyPolicy, pair: &Pair) -> Result<Vec<u8>, RefusedReason> {
     let environment = environment(variables);
-    Age::new(&environment, policy).open(&pair.public, &pair.enc).map(|share| share.0.into_exposed())
+    age(&environment, policy).open(&pair.public, &pair.enc, None).map(|share| share.0.into_exposed())
 }
 
 fn opens(variables: &[(&str, &str)], pair: &Pair) -> bool {
@@ -116,9 +120,9 @@ fn tells_the_command_the_recipient_and_runs_it_once_for_each() {
     let log = dir.path().join("log");
     let command = format!("sh -c 'echo $SOPS_AGE_RECIPIENT >> {}; echo {}'", log.display(), pair.secret);
     let environment = environment(&[("SOPS_AGE_KEY_CMD", &command), ("PATH", "/usr/bin:/bin")]);
-    let age = Age::new(&environment, KeyPolicy { allow_exec: true, ..KeyPolicy::default() });
+    let age = super::tests::age(&environment, KeyPolicy { allow_exec: true, ..KeyPolicy::default() });
     for recipient in ["age1a", "age1b", "age1a"] {
-        assert!(age.open(recipient, &pair.enc).is_ok());
+        assert!(age.open(recipient, &pair.enc, None).is_ok());
     }
     let mut log = std::fs::OpenOptions::new().read(true).open(log).unwrap();
     let mut lines = String::new();
@@ -286,7 +290,7 @@ fn describes_every_place_by_public_halves_only() {
     let pair = pair();
     let environment =
         environment(&[("SOPS_AGE_KEY", &pair.secret), ("HOME", "/no/home"), ("SOPS_AGE_KEY_CMD", "false")]);
-    let sources = Age::new(&environment, KeyPolicy::default()).describe();
+    let sources = age(&environment, KeyPolicy::default()).describe();
     let listed: Vec<_> = sources.iter().map(|source| (source.name.as_str(), source.found.clone())).collect();
     use crate::keys::KeySourceState::{Absent, Keys, OnDemand};
     assert_eq!(
@@ -308,10 +312,47 @@ fn describes_every_place_by_public_halves_only() {
 fn serves_many_threads() {
     let pair = pair();
     let environment = environment(&[("SOPS_AGE_KEY", &pair.secret)]);
-    let age = Age::new(&environment, KeyPolicy::default());
+    let age = super::tests::age(&environment, KeyPolicy::default());
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| assert!(age.open(&pair.public, &pair.enc).is_ok()));
+            scope.spawn(|| assert!(age.open(&pair.public, &pair.enc, None).is_ok()));
         }
     });
+}
+
+#[test]
+fn the_key_directory_stands_beside_the_other_places() {
+    let (in_directory, in_variable) = (pair(), pair());
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let mut file = std::fs::File::create_new(dir.path().join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    let stranger = pair();
+    write(
+        "team.agekey",
+        &format!("# created: today\n# public key: x\n{}\n\n{}\n", stranger.secret, in_directory.secret),
+    );
+    let path = dir.path().to_str().unwrap();
+    let variables = [("UNSOPS_KEYS", path), ("SOPS_AGE_KEY", in_variable.secret.as_str())];
+    assert!(opens(&variables, &in_directory) && opens(&variables, &in_variable));
+
+    // One broken file is no reason to pass over the others, and is named.
+    write("a.agekey", "not a key");
+    write("b.agekey", &pair().public);
+    assert!(opens(&variables, &in_directory));
+    let reason = refused(&variables, &pair());
+    let text = format!("{:?}", reason.refusal);
+    for part in [
+        "no identity matches (3 tried: ",
+        "a.agekey line 1 is not an age identity",
+        "b.agekey line 1 is a public key",
+        "team.agekey [age1",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    let missing = format!("{path}/none");
+    let text = format!("{:?}", refused(&[("UNSOPS_KEYS", &missing)], &in_directory).refusal);
+    assert!(text.contains("/none does not exist") && text.contains("UNSOPS_KEYS="), "{text}");
 }

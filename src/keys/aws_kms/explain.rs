@@ -9,7 +9,9 @@ use aws_sdk_kms::operation::decrypt::DecryptError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
+use super::process::ProcessError;
 use crate::keys::RefusedReason;
+use crate::keys::exec::ProgramError;
 use crate::keys::net::{CallError, denied, is_code, not_mine, unavailable};
 
 /// What the operator may do for want of credentials.
@@ -96,6 +98,12 @@ fn of_chain(error: &SdkError<DecryptError, HttpResponse>, profile: Option<&str>)
             of_sts::<AssumeRoleError>(cause).or_else(|| of_sts::<AssumeRoleWithWebIdentityError>(cause))
         {
             return reason;
+        }
+        if let Some(failure) = cause.downcast_ref::<ProcessError>() {
+            return match failure {
+                ProcessError::Program(ProgramError::TimedOut) => unavailable(&failure.to_string()),
+                _ => not_mine(&format!("no AWS credentials: {failure}")).with_hint(HINT),
+            };
         }
         credentials = credentials.or(cause.downcast_ref());
         source = cause.source();

@@ -1,13 +1,15 @@
 //! AWS KMS opens a share, through the AWS SDK on our HTTP client.
 //!
-//! Credentials come from the SDK's default chain: environment, web identity (IRSA), shared files with SSO and
-//! `credential_process`, container endpoint (EKS Pod Identity, ECS), instance metadata. A profile that the file names
-//! beats the environment, as in sops. `AWS_ENDPOINT_URL*` are the operator's and are honoured.
+//! Credentials are those of the key directory, or come from the SDK's default chain: environment, web identity (IRSA),
+//! shared files with SSO, container endpoint (EKS Pod Identity, ECS), instance metadata. `credential_process` of a
+//! profile is run by [`process`]. A profile that the file names beats the environment, as in sops. `AWS_ENDPOINT_URL*` are
+//! the operator's and are honoured.
 //!
 //! Source: getsops/sops v3.13, `kms/keysource.go`.
 
 mod connector;
 mod explain;
+mod process;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,14 +22,18 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_kms::primitives::Blob;
 use tokio::sync::OnceCell;
 
-use super::net::{Network, Roots, TlsConfig, TlsError, decode_base64, denied, unavailable};
+use self::process::Role;
+use super::directory::{Fields, KeyDirectory, KeyFileKind};
+use super::net::{Network, Roots, TlsConfig, TlsError, decode_base64, denied, not_mine, unavailable};
+
 use super::order::lock;
-use super::{Answer, KeySource, KeySourceState};
+use super::{Answer, KeyPolicy, KeySource, KeySourceState, RefusedReason};
 use crate::environment::Environment;
 use crate::limits;
 use crate::secret::Secret;
@@ -36,6 +42,10 @@ use crate::sops::data_key::KeyShare;
 /// Opens keys of the AWS kind.
 pub(super) struct AwsKms<'env> {
     environment: &'env Environment,
+    policy: KeyPolicy,
+    directory: Arc<KeyDirectory>,
+    /// Those of the key directory.
+    own: OnceLock<Option<Result<Credentials, RefusedReason>>>,
     http: OnceLock<Result<SharedHttpClient, TlsError>>,
     clients: Mutex<HashMap<Identity, Arc<OnceCell<Client>>>>,
 }
@@ -49,8 +59,9 @@ struct Identity {
 }
 
 impl<'env> AwsKms<'env> {
-    pub(super) fn new(environment: &'env Environment) -> Self {
-        Self { environment, http: OnceLock::new(), clients: Mutex::default() }
+    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
+        let (own, http) = (OnceLock::new(), OnceLock::new());
+        Self { environment, policy, directory, own, http, clients: Mutex::default() }
     }
 
     /// Asks KMS to decrypt a share.
@@ -70,6 +81,7 @@ impl<'env> AwsKms<'env> {
             return Err(denied("the wrapped key is larger than 128 KiB"));
         }
         let Some(blob) = decode_base64(enc) else { return Err(denied("the wrapped key is not base64")) };
+        let own = self.own().as_ref().map(Result::as_ref).transpose().map_err(Clone::clone)?;
         let http = self.http.get_or_init(|| self.http_client(network));
         let http = http.as_ref().map_err(|error| denied(&error.to_string()))?;
         let identity =
@@ -77,7 +89,7 @@ impl<'env> AwsKms<'env> {
         let cell = Arc::clone(lock(&self.clients).entry(identity.clone()).or_default());
         let context = (!context.is_empty()).then(|| context.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
         let call = async {
-            let client = cell.get_or_init(|| identity.client(http)).await;
+            let client = cell.get_or_init(|| self.client(&identity, own, http)).await;
             client.decrypt().key_id(arn).ciphertext_blob(Blob::new(blob)).set_encryption_context(context).send().await
         };
         match tokio::time::timeout_at(network.call_deadline().into(), call).await {
@@ -90,16 +102,28 @@ impl<'env> AwsKms<'env> {
         }
     }
 
-    /// The SDK's sources of credentials; they are looked at when a key needs them.
+    /// The credentials of the key directory, or the SDK's sources, which are looked at when a key needs them.
     pub(super) fn describe(&self) -> Vec<KeySource> {
-        vec![KeySource { name: "AWS credentials (default chain)".into(), found: KeySourceState::OnDemand }]
+        match self.directory.credential(KeyFileKind::AwsKms) {
+            Some(file) => vec![file.describe(|content| credentials(content).map(drop))],
+            None => vec![KeySource::new("AWS credentials (default chain)".into(), KeySourceState::OnDemand)],
+        }
+    }
+
+    fn own(&self) -> &Option<Result<Credentials, RefusedReason>> {
+        self.own.get_or_init(|| {
+            let file = self.directory.credential(KeyFileKind::AwsKms)?;
+            let content = file.content.as_ref().map_err(|error| error.words());
+            let credentials = content.and_then(|content| credentials(content.expose()));
+            Some(credentials.map_err(|why| not_mine(&format!("{} {why}", file.name)).with_hint(FILE_HINT)))
+        })
     }
 
     fn http_client(&self, network: &Network<'_>) -> Result<SharedHttpClient, TlsError> {
         let client = match self.environment.var_os("AWS_CA_BUNDLE").filter(|bundle| !bundle.is_empty()) {
             Some(bundle) => {
                 let roots = Roots::from_file("AWS_CA_BUNDLE", Path::new(bundle), network.file_deadline())?;
-                network.build_client(&TlsConfig::new(roots, None)?, None)?
+                network.build_client(&TlsConfig::new(roots, None)?, None, None)?
             }
             None => network.client()?.clone(),
         };
@@ -107,9 +131,24 @@ impl<'env> AwsKms<'env> {
     }
 }
 
-impl Identity {
-    async fn client(&self, http: &SharedHttpClient) -> Client {
-        let region = Region::new(self.region.clone());
+/// What `sops.aws-kms` holds.
+const FILE_HINT: &str = "sops.aws-kms is YAML with aws_access_key_id, aws_secret_access_key and, for temporary \
+                         credentials, aws_session_token";
+
+/// The access key of `sops.aws-kms`.
+///
+/// Source: fluxcd/kustomize-controller, `internal/sops/awskms/credentials.go`.
+fn credentials(content: &[u8]) -> Result<Credentials, &'static str> {
+    let fields = Fields::read(content)?;
+    let key = fields.get("aws_access_key_id").ok_or("has no aws_access_key_id")?;
+    let secret = fields.get("aws_secret_access_key").ok_or("has no aws_secret_access_key")?;
+    let token = fields.get("aws_session_token").map(str::to_owned);
+    Ok(Credentials::new(key, secret, token, None, "sops.aws-kms"))
+}
+
+impl AwsKms<'_> {
+    async fn client(&self, identity: &Identity, own: Option<&Credentials>, http: &SharedHttpClient) -> Client {
+        let region = Region::new(identity.region.clone());
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(limits::NETWORK_CONNECT)
             .operation_attempt_timeout(limits::NETWORK_ATTEMPT)
@@ -120,29 +159,68 @@ impl Identity {
             .region(region.clone())
             .retry_config(RetryConfig::standard().with_max_attempts(limits::NETWORK_ATTEMPTS))
             .timeout_config(timeouts);
-        if let Some(profile) = &self.profile {
+        let profile = identity.profile.as_deref();
+        let mut chain = None;
+        if let Some(own) = own {
+            loader = loader.credentials_provider(SharedCredentialsProvider::new(own.clone()));
+        } else if let Some(found) = self.credential_process(profile).await {
+            loader = loader
+                .credentials_provider(SharedCredentialsProvider::new(found.provider(self.environment, self.policy)));
+            chain = Some(found);
+        } else if let Some(profile) = profile {
             let provider = ProfileFileCredentialsProvider::builder()
                 .profile_name(profile)
                 .configure(&ProviderConfig::default().with_http_client(http.clone()).with_region(Some(region.clone())))
                 .build();
             loader = loader.profile_name(profile).credentials_provider(provider);
         }
-        let config = loader.load().await;
-        let config = match &self.role {
-            Some(role) => assume(role, region, &config).await,
-            None => config,
-        };
+        let mut config = loader.load().await;
+        for role in chain.into_iter().flat_map(|chain| chain.roles) {
+            config = assume(&role, region.clone(), &config).await;
+        }
+        if let Some(arn) = &identity.role {
+            let hostname = rustix::system::uname();
+            let session_name = target::session_name(&hostname.nodename().to_string_lossy());
+            let role = Role { arn: arn.clone(), external_id: None, session_name: Some(session_name) };
+            config = assume(&role, region, &config).await;
+        }
         Client::new(&config)
+    }
+
+    /// The program that the profile's credentials begin with. Keys in the environment beat every profile but one that the
+    /// file names.
+    async fn credential_process(&self, profile: Option<&str>) -> Option<process::Chain> {
+        let is_set = |name: &str| self.environment.non_empty(name).is_some();
+        if profile.is_none() && is_set("AWS_ACCESS_KEY_ID") && is_set("AWS_SECRET_ACCESS_KEY") {
+            return None;
+        }
+        process::Chain::load(profile).await
     }
 }
 
-async fn assume(role: &str, region: Region, config: &SdkConfig) -> SdkConfig {
-    let hostname = rustix::system::uname();
-    let provider = AssumeRoleProvider::builder(role)
-        .session_name(target::session_name(&hostname.nodename().to_string_lossy()))
-        .region(region)
-        .configure(config)
-        .build()
-        .await;
-    config.clone().into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+async fn assume(role: &Role, region: Region, config: &SdkConfig) -> SdkConfig {
+    let mut builder = AssumeRoleProvider::builder(&role.arn).region(region).configure(config);
+    if let Some(name) = &role.session_name {
+        builder = builder.session_name(name);
+    }
+    if let Some(id) = &role.external_id {
+        builder = builder.external_id(id);
+    }
+    let provider = SharedCredentialsProvider::new(builder.build().await);
+    config.clone().into_builder().credentials_provider(provider).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_access_key_that_flux_reads() {
+        let yaml = b"\naws_access_key_id: test-id\naws_secret_access_key: test-secret\naws_session_token: test-token\n";
+        let read = credentials(yaml).unwrap();
+        assert_eq!((read.access_key_id(), read.secret_access_key()), ("test-id", "test-secret"));
+        assert_eq!(read.session_token(), Some("test-token"));
+        assert_eq!(credentials(b"aws_access_key_id: a").err(), Some("has no aws_secret_access_key"));
+        assert_eq!(credentials(b"[default]").err(), Some("is not an object of fields"));
+    }
 }

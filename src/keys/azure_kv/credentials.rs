@@ -1,30 +1,32 @@
-//! Credentials for Azure, in the order of `DefaultAzureCredential`: environment, workload identity, managed identity,
-//! Azure CLI. The Rust SDK has no such chain.
+//! Credentials for Azure: those of the key directory, else in the order of `DefaultAzureCredential`: environment, workload
+//! identity, managed identity, Azure CLI. The Rust SDK has no such chain.
 
 use std::fmt;
-use std::process::{Output, Stdio};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use azure_core::cloud::CustomConfiguration;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::ClientOptions;
 use azure_identity::{
-    AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredentialOptions, ClientSecretCredential,
-    ClientSecretCredentialOptions, Executor, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 
+use super::certificate::ClientCertificate;
+use super::cli::{AzureCli, CliError};
 use crate::environment::Environment;
+use crate::keys::directory::{Fields, KeyDirectory, KeyFileKind};
+use crate::keys::exec::ProgramError;
 use crate::keys::net::not_mine;
-use crate::keys::{KeyPolicy, RefusedReason};
+use crate::keys::{KeyPolicy, KeySource, KeySourceState, RefusedReason, local};
+use crate::limits;
 
 pub(super) const HINT: &str = "give this process an Azure identity: workload identity, managed identity, AZURE_TENANT_ID \
-                               with AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or `az login`";
-
-/// Longest time that the metadata server of a virtual machine has. It is link-local and answers within milliseconds
-/// where there is one.
-const METADATA_SERVER: Duration = Duration::from_secs(2);
+                               and AZURE_CLIENT_ID with AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH, or `az login`";
 
 /// Longest time that the Azure CLI has; it is slow to start.
 const AZURE_CLI: Duration = Duration::from_secs(15);
@@ -33,7 +35,8 @@ const AZURE_CLI: Duration = Duration::from_secs(15);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     AzureCli,
-    Environment,
+    ClientCertificate,
+    ClientSecret,
     ManagedIdentity,
     WorkloadIdentity,
 }
@@ -42,7 +45,8 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::AzureCli => "Azure CLI",
-            Self::Environment => "AZURE_CLIENT_SECRET",
+            Self::ClientCertificate => "AZURE_CLIENT_CERTIFICATE_PATH",
+            Self::ClientSecret => "AZURE_CLIENT_SECRET",
             Self::ManagedIdentity => "managed identity",
             Self::WorkloadIdentity => "AZURE_FEDERATED_TOKEN_FILE",
         }
@@ -54,7 +58,8 @@ impl Kind {
         let is_application = is_set("AZURE_TENANT_ID") && is_set("AZURE_CLIENT_ID");
         match self {
             Self::AzureCli => false,
-            Self::Environment => is_application && is_set("AZURE_CLIENT_SECRET"),
+            Self::ClientCertificate => is_application && is_set("AZURE_CLIENT_CERTIFICATE_PATH"),
+            Self::ClientSecret => is_application && is_set("AZURE_CLIENT_SECRET"),
             Self::ManagedIdentity => is_set("IDENTITY_ENDPOINT"),
             Self::WorkloadIdentity => is_application && is_set("AZURE_FEDERATED_TOKEN_FILE"),
         }
@@ -66,7 +71,7 @@ impl Kind {
         match selection.to_ascii_lowercase().as_str() {
             "prod" => self != Self::AzureCli,
             "dev" | "azureclicredential" => self == Self::AzureCli,
-            "environmentcredential" => self == Self::Environment,
+            "environmentcredential" => matches!(self, Self::ClientCertificate | Self::ClientSecret),
             "managedidentitycredential" => self == Self::ManagedIdentity,
             "workloadidentitycredential" => self == Self::WorkloadIdentity,
             _ => false,
@@ -77,7 +82,8 @@ impl Kind {
 /// The kinds to try, in order. One that the operator configured is the only one: if it fails, that is the answer.
 fn kinds(environment: &Environment, policy: KeyPolicy) -> Vec<Kind> {
     let selection = environment.non_empty("AZURE_TOKEN_CREDENTIALS");
-    let all = [Kind::Environment, Kind::WorkloadIdentity, Kind::ManagedIdentity, Kind::AzureCli];
+    let all =
+        [Kind::ClientSecret, Kind::ClientCertificate, Kind::WorkloadIdentity, Kind::ManagedIdentity, Kind::AzureCli];
     let mut kinds: Vec<Kind> = all.into_iter().filter(|kind| kind.is_selected(selection)).collect();
     if let Some(configured) = kinds.iter().copied().find(|kind| kind.is_configured(environment)) {
         return vec![configured];
@@ -85,14 +91,86 @@ fn kinds(environment: &Environment, policy: KeyPolicy) -> Vec<Kind> {
     kinds.retain(|kind| match kind {
         Kind::AzureCli => policy.allow_exec,
         Kind::ManagedIdentity => true,
-        Kind::Environment | Kind::WorkloadIdentity => false,
+        Kind::ClientCertificate | Kind::ClientSecret | Kind::WorkloadIdentity => false,
     });
     kinds
 }
 
-/// The names of the places that are looked at.
-pub(super) fn places(environment: &Environment, policy: KeyPolicy) -> Vec<&'static str> {
-    kinds(environment, policy).into_iter().map(Kind::name).collect()
+/// The places that are looked at.
+pub(super) fn places(environment: &Environment, policy: KeyPolicy, directory: &KeyDirectory) -> Vec<KeySource> {
+    if let Some(file) = directory.credential(KeyFileKind::AzureKeyVault) {
+        return vec![file.describe(|content| Settings::of_directory(content).map(drop))];
+    }
+    let kinds = kinds(environment, policy).into_iter();
+    kinds.map(|kind| KeySource::new(kind.name().into(), KeySourceState::OnDemand)).collect()
+}
+
+/// Who we are for Azure.
+#[derive(Default)]
+struct Settings {
+    tenant: Option<String>,
+    application: Option<String>,
+    secret: Option<String>,
+    certificate: Option<ClientCertificate>,
+    token_file: Option<PathBuf>,
+    authority: Option<String>,
+}
+
+impl Settings {
+    /// The variables, with the certificate that one of them names.
+    fn of_environment(environment: &Environment, kind: Kind, deadline: Instant) -> Result<Self, String> {
+        let text = |name: &str| environment.non_empty(name).map(str::to_owned);
+        let certificate = match environment.non_empty("AZURE_CLIENT_CERTIFICATE_PATH") {
+            Some(path) if kind == Kind::ClientCertificate => {
+                let sends_chain = environment
+                    .non_empty("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")
+                    .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
+                let pem = local::read(Path::new(path), deadline).map_err(|error| error.words());
+                let certificate = pem.and_then(|pem| ClientCertificate::from_pem(pem.expose(), sends_chain));
+                Some(certificate.map_err(|why| format!("AZURE_CLIENT_CERTIFICATE_PATH={path} {why}"))?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            tenant: text("AZURE_TENANT_ID"),
+            application: text("AZURE_CLIENT_ID"),
+            secret: text("AZURE_CLIENT_SECRET"),
+            certificate,
+            token_file: text("AZURE_FEDERATED_TOKEN_FILE").map(Into::into),
+            authority: None,
+        })
+    }
+
+    /// `sops.azure-kv`: an application with a secret or a certificate, what `az ad sp create-for-rbac` prints, or the
+    /// client id of a managed identity.
+    ///
+    /// Source: fluxcd/kustomize-controller, `internal/sops/azkv/config.go`.
+    fn of_directory(content: &[u8]) -> Result<(Kind, Self), &'static str> {
+        let fields = Fields::read(content)?;
+        let text = |name: &str| fields.get(name).map(str::to_owned);
+        let authority = text("authorityHost");
+        let (tenant, application) = (text("tenantId"), text("clientId"));
+        if tenant.is_some() && application.is_some() {
+            if let Some(secret) = text("clientSecret") {
+                let secret = Some(secret);
+                return Ok((Kind::ClientSecret, Self { tenant, application, secret, authority, ..Self::default() }));
+            }
+            if let Some(pem) = text("clientCertificate") {
+                let sends_chain = fields.get("clientCertificateSendChain") == Some("true");
+                let certificate = Some(ClientCertificate::from_pem(pem.as_bytes(), sends_chain)?);
+                let settings = Self { tenant, application, certificate, authority, ..Self::default() };
+                return Ok((Kind::ClientCertificate, settings));
+            }
+        }
+        if let (Some(tenant), Some(application), Some(secret)) = (text("tenant"), text("appId"), text("password")) {
+            let (tenant, application, secret) = (Some(tenant), Some(application), Some(secret));
+            return Ok((Kind::ClientSecret, Self { tenant, application, secret, authority, ..Self::default() }));
+        }
+        match application {
+            Some(_) => Ok((Kind::ManagedIdentity, Self { application, ..Self::default() })),
+            None => Err("has neither clientId, nor tenantId, clientId and clientSecret or clientCertificate"),
+        }
+    }
 }
 
 /// The credentials that are tried one after the other; the first that gives a token stays.
@@ -111,65 +189,92 @@ struct Link {
 
 /// No credential gave a token, and none was configured.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("no Azure credentials (environment, workload identity, managed identity, Azure CLI)")]
-pub(super) struct NoCredential;
+#[error("no Azure credentials (environment, workload identity, managed identity, Azure CLI){}", .0.map(|error| format!("; {error}")).unwrap_or_default())]
+pub(super) struct NoCredential(Option<CliError>);
 
 impl Chain {
     /// Finds what is there; asks no server yet.
     pub(super) fn find(
         environment: &Environment,
         policy: KeyPolicy,
+        directory: &KeyDirectory,
+        deadline: Instant,
         options: impl Fn() -> ClientOptions,
     ) -> Result<Self, RefusedReason> {
+        let refuse = |why: &str| not_mine(why).with_hint(HINT);
+        let unusable = |place: &str| refuse(&format!("the Azure credentials are unusable ({place})"));
+        if let Some(file) = directory.credential(KeyFileKind::AzureKeyVault) {
+            let content = file.content.as_ref().map_err(|error| error.words());
+            let settings = content.and_then(|content| Settings::of_directory(content.expose()));
+            let (kind, settings) = settings.map_err(|why| refuse(&format!("{} {why}", file.name)))?;
+            let credential = settings.credential(kind, environment, policy, options());
+            let credential = credential.map_err(|_| unusable(file.name.as_str()))?;
+            let link = Link { kind, is_final: true, limit: limits::NETWORK_CALL, credential };
+            return Ok(Self { links: vec![link], chosen: OnceLock::new() });
+        }
         let mut links = Vec::new();
         for kind in kinds(environment, policy) {
             let limit = match kind {
                 Kind::AzureCli => AZURE_CLI,
-                Kind::ManagedIdentity if !kind.is_configured(environment) => METADATA_SERVER,
-                _ => crate::limits::NETWORK_CALL,
+                Kind::ManagedIdentity if !kind.is_configured(environment) => limits::METADATA_SERVER,
+                _ => limits::NETWORK_CALL,
             };
-            let credential = credential(kind, environment, options()).map_err(|_| {
-                not_mine(&format!("the Azure credentials are unusable ({})", kind.name())).with_hint(HINT)
-            })?;
+            let settings = Settings::of_environment(environment, kind, deadline).map_err(|why| refuse(&why))?;
+            let credential = settings.credential(kind, environment, policy, options());
+            let credential = credential.map_err(|_| unusable(kind.name()))?;
             links.push(Link { kind, is_final: kind.is_configured(environment), limit, credential });
         }
         if links.is_empty() {
-            return Err(not_mine(&NoCredential.to_string()).with_hint(HINT));
+            return Err(refuse(&NoCredential(None).to_string()));
         }
         Ok(Self { links, chosen: OnceLock::new() })
     }
 }
 
-fn credential(
-    kind: Kind,
-    environment: &Environment,
-    client_options: ClientOptions,
-) -> azure_core::Result<Arc<dyn TokenCredential>> {
-    let text = |name: &str| environment.non_empty(name).map(str::to_owned);
-    let (tenant, application) = (text("AZURE_TENANT_ID"), text("AZURE_CLIENT_ID"));
-    Ok(match kind {
-        Kind::Environment => ClientSecretCredential::new(
-            &tenant.unwrap_or_default(),
-            application.unwrap_or_default(),
-            Secret::new(text("AZURE_CLIENT_SECRET").unwrap_or_default()),
-            Some(ClientSecretCredentialOptions { client_options }),
-        )?,
-        Kind::WorkloadIdentity => WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
-            credential_options: ClientAssertionCredentialOptions { client_options },
-            client_id: application,
-            tenant_id: tenant,
-            token_file_path: text("AZURE_FEDERATED_TOKEN_FILE").map(Into::into),
-        }))?,
-        Kind::ManagedIdentity => ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
-            user_assigned_id: application.map(UserAssignedId::ClientId),
-            client_options,
-        }))?,
-        Kind::AzureCli => AzureCliCredential::new(Some(AzureCliCredentialOptions {
-            tenant_id: tenant,
-            executor: Some(Arc::new(AzureCli)),
-            ..AzureCliCredentialOptions::default()
-        }))?,
-    })
+impl Settings {
+    fn credential(
+        self,
+        kind: Kind,
+        environment: &Environment,
+        policy: KeyPolicy,
+        mut client_options: ClientOptions,
+    ) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let (tenant, application) = (self.tenant.unwrap_or_default(), self.application.unwrap_or_default());
+        if let Some(authority) = &self.authority {
+            let mut cloud = CustomConfiguration::default();
+            cloud.authority_host.clone_from(authority);
+            client_options.cloud = Some(Arc::new(cloud.into()));
+        }
+        Ok(match kind {
+            Kind::ClientSecret => ClientSecretCredential::new(
+                &tenant,
+                application,
+                Secret::new(self.secret.unwrap_or_default()),
+                Some(ClientSecretCredentialOptions { client_options }),
+            )?,
+            Kind::ClientCertificate => {
+                let none = || Error::with_message(ErrorKind::Credential, "no certificate");
+                let authority = self.authority.as_deref().or_else(|| environment.non_empty("AZURE_AUTHORITY_HOST"));
+                let authority = authority.unwrap_or("https://login.microsoftonline.com");
+                let certificate = self.certificate.ok_or_else(none)?.of(authority, &tenant, &application);
+                let options = Some(ClientAssertionCredentialOptions { client_options });
+                ClientAssertionCredential::new(tenant, application, certificate, options)?
+            }
+            Kind::WorkloadIdentity => WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+                credential_options: ClientAssertionCredentialOptions { client_options },
+                client_id: Some(application),
+                tenant_id: Some(tenant),
+                token_file_path: self.token_file,
+            }))?,
+            Kind::ManagedIdentity => ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
+                user_assigned_id: Some(application).filter(|id| !id.is_empty()).map(UserAssignedId::ClientId),
+                client_options,
+            }))?,
+            Kind::AzureCli => {
+                Arc::new(AzureCli::new(environment, policy, Some(tenant.as_str()).filter(|tenant| !tenant.is_empty())))
+            }
+        })
+    }
 }
 
 impl fmt::Debug for Chain {
@@ -186,6 +291,7 @@ impl TokenCredential for Chain {
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
         let chosen = self.chosen.get().copied();
+        let mut cli = None;
         for (index, link) in self.links.iter().enumerate() {
             if chosen.is_some_and(|chosen| chosen != index) {
                 continue;
@@ -199,21 +305,15 @@ impl TokenCredential for Chain {
                 Ok(Err(error)) if link.is_final || chosen.is_some() => {
                     return Err(Error::with_error(ErrorKind::Credential, error, "no token"));
                 }
-                Ok(Err(_)) | Err(_) => {}
+                Ok(Err(error)) => {
+                    cli = std::error::Error::source(&error).and_then(|error| error.downcast_ref()).copied()
+                }
+                Err(_) => {}
             }
         }
-        Err(Error::with_error(ErrorKind::Credential, NoCredential, "no token"))
-    }
-}
-
-/// Runs `az` with nothing on its standard input, and not beyond our patience.
-#[derive(Debug)]
-struct AzureCli;
-
-#[async_trait::async_trait]
-impl Executor for AzureCli {
-    async fn run(&self, program: &std::ffi::OsStr, args: &[&std::ffi::OsStr]) -> std::io::Result<Output> {
-        tokio::process::Command::new(program).args(args).stdin(Stdio::null()).kill_on_drop(true).output().await
+        // That there is no `az` is no news to those who never had one.
+        let cli = cli.filter(|error| *error != CliError::Program(ProgramError::NotFound));
+        Err(Error::with_error(ErrorKind::Credential, NoCredential(cli), "no token"))
     }
 }
 
@@ -223,7 +323,26 @@ mod tests {
 
     fn found(variables: &[(&str, &str)], allow_exec: bool) -> Vec<&'static str> {
         let environment = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())), None);
-        places(&environment, KeyPolicy { allow_exec, ..KeyPolicy::default() })
+        let policy = KeyPolicy { allow_exec, ..KeyPolicy::default() };
+        kinds(&environment, policy).into_iter().map(Kind::name).collect()
+    }
+
+    #[test]
+    fn reads_what_flux_reads() {
+        let kind = |text: &str| Settings::of_directory(text.as_bytes()).map(|(kind, _)| kind).map_err(|_| ());
+        let application = "tenantId: some-tenant-id\nclientId: some-client-id\n";
+        assert_eq!(kind(&format!("{application}clientSecret: some-client-secret")), Ok(Kind::ClientSecret));
+        let pem =
+            [include_str!("../../../tests/keys/assertion.pem"), include_str!("../../../tests/keys/assertion-cert.pem")];
+        let pem = pem.concat().replace('\n', "\n  ");
+        assert_eq!(kind(&format!("{application}clientCertificate: |\n  {pem}")), Ok(Kind::ClientCertificate));
+        assert_eq!(kind(&format!("{application}clientCertificate: some-certificate")), Err(()));
+        let az = r#"{"appId": "some-app-id", "tenant": "some-tenant", "password": "some-password"}"#;
+        let (found, settings) = Settings::of_directory(az.as_bytes()).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!((found, settings.application.as_deref()), (Kind::ClientSecret, Some("some-app-id")));
+        assert_eq!(kind("clientId: some-client-id"), Ok(Kind::ManagedIdentity));
+        assert_eq!(kind("authorityHost: https://example.com"), Err(()));
+        assert_eq!(kind("some string"), Err(()));
     }
 
     #[test]
@@ -231,6 +350,7 @@ mod tests {
         let application = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c")];
         let with = |more: &[(&'static str, &'static str)]| found(&[&application, more].concat(), true);
         assert_eq!(with(&[("AZURE_CLIENT_SECRET", "s")]), ["AZURE_CLIENT_SECRET"]);
+        assert_eq!(with(&[("AZURE_CLIENT_CERTIFICATE_PATH", "/c")]), ["AZURE_CLIENT_CERTIFICATE_PATH"]);
         assert_eq!(with(&[("AZURE_FEDERATED_TOKEN_FILE", "/f")]), ["AZURE_FEDERATED_TOKEN_FILE"]);
         assert_eq!(with(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1")]), ["managed identity"]);
         assert_eq!(with(&[]), ["managed identity", "Azure CLI"]);

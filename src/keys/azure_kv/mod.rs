@@ -5,6 +5,8 @@
 //!
 //! Source: getsops/sops v3.13, `azkv/keysource.go`.
 
+mod certificate;
+mod cli;
 mod credentials;
 mod target;
 mod transport;
@@ -21,9 +23,10 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use self::credentials::{Chain, NoCredential};
+use super::directory::KeyDirectory;
 use super::net::{CallError, Network, denied, is_code, not_mine, unavailable};
 use super::order::lock;
-use super::{Answer, KeyPolicy, KeySource, KeySourceState, RefusedReason};
+use super::{Answer, KeyPolicy, KeySource, RefusedReason};
 use crate::environment::Environment;
 use crate::limits;
 use crate::secret::Secret;
@@ -33,13 +36,14 @@ use crate::sops::data_key::KeyShare;
 pub(super) struct AzureKeyVault<'env> {
     environment: &'env Environment,
     policy: KeyPolicy,
+    directory: Arc<KeyDirectory>,
     credentials: OnceLock<Result<Arc<Chain>, RefusedReason>>,
     clients: Mutex<HashMap<String, Arc<KeyClient>>>,
 }
 
 impl<'env> AzureKeyVault<'env> {
-    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy) -> Self {
-        Self { environment, policy, credentials: OnceLock::new(), clients: Mutex::default() }
+    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
+        Self { environment, policy, directory, credentials: OnceLock::new(), clients: Mutex::default() }
     }
 
     /// Asks the vault to decrypt a share.
@@ -79,10 +83,7 @@ impl<'env> AzureKeyVault<'env> {
 
     /// Where credentials are looked for.
     pub(super) fn describe(&self) -> Vec<KeySource> {
-        credentials::places(self.environment, self.policy)
-            .into_iter()
-            .map(|place| KeySource { name: place.into(), found: KeySourceState::OnDemand })
-            .collect()
+        credentials::places(self.environment, self.policy, &self.directory)
     }
 
     fn client(&self, network: &Network<'_>, vault: &str) -> Result<Arc<KeyClient>, RefusedReason> {
@@ -93,8 +94,10 @@ impl<'env> AzureKeyVault<'env> {
             retry: RetryOptions::none(),
             ..ClientOptions::default()
         };
-        let credentials =
-            self.credentials.get_or_init(|| Chain::find(self.environment, self.policy, options).map(Arc::new));
+        let credentials = self.credentials.get_or_init(|| {
+            let deadline = network.file_deadline();
+            Chain::find(self.environment, self.policy, &self.directory, deadline, options).map(Arc::new)
+        });
         let credentials = credentials.as_ref().map_err(Clone::clone)?;
         let mut clients = lock(&self.clients);
         if let Some(client) = clients.get(vault) {

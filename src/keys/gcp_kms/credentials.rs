@@ -1,132 +1,178 @@
-//! Credentials for GCP, in the order of sops: `GOOGLE_CREDENTIALS`, `GOOGLE_OAUTH_ACCESS_TOKEN`, application default
-//! credentials. Google's own library turns them into tokens.
+//! Credentials for GCP: `sops.gcp-kms` of the key directory, else in the order of sops: `GOOGLE_CREDENTIALS`,
+//! `GOOGLE_OAUTH_ACCESS_TOKEN`, application default credentials.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use google_cloud_auth::credentials::service_account::AccessSpecifier;
-use google_cloud_auth::credentials::{
-    Builder, CacheableResource, Credentials as GoogleCredentials, external_account, impersonated, service_account,
-    user_account,
-};
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use serde_json::Value;
 
+use super::source::Source;
+use super::token::{Fault, Tokens};
 use crate::environment::Environment;
+use crate::keys::directory::{KeyDirectory, KeyFileKind};
 use crate::keys::net::{Network, denied, not_mine, unavailable};
-use crate::keys::{RefusedReason, local};
+use crate::keys::{KeyPolicy, KeySource, KeySourceState, RefusedReason, local};
+use crate::limits;
 use crate::secret::SecretBytes;
 use crate::text::Printable;
-
-const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";
-
-/// Longest time that the metadata server has. It is link-local and answers within milliseconds where there is one.
-const METADATA_SERVER: Duration = Duration::from_secs(2);
 
 pub(super) const HINT: &str = "give this process GCP credentials: workload identity, GOOGLE_APPLICATION_CREDENTIALS, \
                                GOOGLE_CREDENTIALS, or GOOGLE_OAUTH_ACCESS_TOKEN";
 
+const WELL_KNOWN: &str = ".config/gcloud/application_default_credentials.json";
+
 /// Credentials, and where they are from.
 pub(super) enum Credentials {
+    /// A token that the operator gave.
     Token(HeaderValue),
-    Google { credentials: GoogleCredentials, place: Printable, is_metadata_server: bool },
+    /// What is exchanged for one.
+    Source { source: Source, place: Printable, quota_project: Option<HeaderValue> },
 }
 
 /// The place where this process has its credentials from.
-pub(super) fn place(environment: &Environment) -> Printable {
-    let well_known = || Some(environment.home()?.join(".config/gcloud/application_default_credentials.json"));
+pub(super) fn place(environment: &Environment, directory: &KeyDirectory) -> KeySource {
+    if let Some(file) = directory.credential(KeyFileKind::GcpKms) {
+        return file.describe(|content| {
+            let json = serde_json::from_slice(content).map_err(|_| "holds no JSON")?;
+            Source::from_json(&json).map(drop)
+        });
+    }
+    KeySource::new(name(environment), KeySourceState::OnDemand)
+}
+
+fn name(environment: &Environment) -> Printable {
     if environment.non_empty("GOOGLE_CREDENTIALS").is_some() {
         "GOOGLE_CREDENTIALS".into()
     } else if environment.non_empty("GOOGLE_OAUTH_ACCESS_TOKEN").is_some() {
         "GOOGLE_OAUTH_ACCESS_TOKEN".into()
-    } else if let Some(file) = environment.var_os("GOOGLE_APPLICATION_CREDENTIALS") {
+    } else if let Some(file) = named_file(environment) {
         Printable::new(&format!("GOOGLE_APPLICATION_CREDENTIALS={}", file.display()))
-    } else if well_known().is_some_and(|file| file.exists()) {
-        "~/.config/gcloud/application_default_credentials.json".into()
+    } else if well_known(environment).is_some() {
+        Printable::new(&format!("~/{WELL_KNOWN}"))
     } else {
         "the metadata server".into()
     }
 }
 
-/// The library makes clients of its own, which panic where there is not one root certificate.
-fn require_system_roots(network: &Network<'_>) -> Result<(), RefusedReason> {
-    if network.has_system_roots() {
-        return Ok(());
-    }
-    Err(not_mine("there are no root certificates on this machine to get a GCP token with")
-        .with_hint("name a file of root certificates in SSL_CERT_FILE"))
+fn named_file(environment: &Environment) -> Option<&Path> {
+    environment.var_os("GOOGLE_APPLICATION_CREDENTIALS").filter(|file| !file.is_empty()).map(Path::new)
+}
+
+fn well_known(environment: &Environment) -> Option<PathBuf> {
+    environment.home().map(|home| home.join(WELL_KNOWN)).filter(|file| file.exists())
 }
 
 impl Credentials {
     /// Finds the credentials; asks no server yet.
-    pub(super) fn find(environment: &Environment, network: &Network<'_>) -> Result<Self, RefusedReason> {
-        let place = place(environment);
+    pub(super) fn find(
+        environment: &Environment,
+        directory: &KeyDirectory,
+        network: &Network<'_>,
+    ) -> Result<Self, RefusedReason> {
+        let deadline = network.file_deadline();
+        if let Some(file) = directory.credential(KeyFileKind::GcpKms) {
+            let unusable = |why: &str| not_mine(&format!("{} {why}", file.name)).with_hint(HINT);
+            let content = file.content.as_ref().map_err(|error| unusable(error.words()))?;
+            return Self::from_json(environment, content.expose(), file.name.clone());
+        }
+        let place = name(environment);
         if let Some(text) = environment.non_empty("GOOGLE_CREDENTIALS") {
-            require_system_roots(network)?;
-            let json = read_json(text, network.file_deadline())?;
-            let credentials = from_json(json).ok_or_else(|| unusable(&place))?;
-            return Ok(Self::Google { credentials, place, is_metadata_server: false });
+            // The path of a file if there is one, else the JSON itself.
+            return match local::read(Path::new(text), deadline) {
+                Ok(file) => Self::from_json(environment, file.expose(), place),
+                Err(_) if text.trim_start().starts_with('{') => Self::from_json(environment, text.as_bytes(), place),
+                Err(error) => Err(not_mine(&format!("the file that GOOGLE_CREDENTIALS names {}", error.words()))),
+            };
         }
         if let Some(token) = environment.non_empty("GOOGLE_OAUTH_ACCESS_TOKEN") {
-            let mut token = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| unusable(&place))?;
-            token.set_sensitive(true);
-            return Ok(Self::Token(token));
+            let token = bearer(token);
+            return token.map(Self::Token).ok_or_else(|| not_mine("GOOGLE_OAUTH_ACCESS_TOKEN holds no token"));
         }
-        require_system_roots(network)?;
-        let credentials = Builder::default().with_scopes([SCOPE]).build().map_err(|_| unusable(&place))?;
-        let is_metadata_server = place.as_str() == "the metadata server";
-        Ok(Self::Google { credentials, place, is_metadata_server })
+        let read = |file: &Path| -> Result<SecretBytes, RefusedReason> {
+            local::read(file, deadline).map_err(|error| not_mine(&format!("{place} {}", error.words())).with_hint(HINT))
+        };
+        match (named_file(environment), well_known(environment)) {
+            (Some(file), _) => Self::from_json(environment, read(file)?.expose(), place),
+            (None, Some(file)) => Self::from_json(environment, read(&file)?.expose(), place),
+            (None, None) => Ok(Self::Source { source: Source::MetadataServer, place, quota_project: None }),
+        }
+    }
+
+    fn from_json(environment: &Environment, json: &[u8], place: Printable) -> Result<Self, RefusedReason> {
+        let unusable = |why: &str| not_mine(&format!("{place} {why}")).with_hint(HINT);
+        let json: Value = serde_json::from_slice(json).map_err(|_| unusable("holds no JSON"))?;
+        let source = Source::from_json(&json).map_err(unusable)?;
+        let quota_project = environment.non_empty("GOOGLE_CLOUD_QUOTA_PROJECT");
+        let quota_project = quota_project.or_else(|| json.get("quota_project_id").and_then(Value::as_str));
+        let quota_project = quota_project.and_then(|project| HeaderValue::from_str(project).ok());
+        Ok(Self::Source { source, place, quota_project })
     }
 
     /// The headers of a request, with a token.
-    pub(super) async fn headers(&self, until: Instant) -> Result<HeaderMap, RefusedReason> {
-        let (credentials, place, is_metadata_server) = match self {
+    pub(super) async fn headers(
+        &self,
+        network: &Network<'_>,
+        environment: &Environment,
+        policy: &KeyPolicy,
+    ) -> Result<HeaderMap, RefusedReason> {
+        let (source, place, quota_project) = match self {
             Self::Token(token) => return Ok(HeaderMap::from_iter([(AUTHORIZATION, token.clone())])),
-            Self::Google { credentials, place, is_metadata_server } => (credentials, place, *is_metadata_server),
+            Self::Source { source, place, quota_project } => (source, place, quota_project),
         };
-        let until = if is_metadata_server { until.min(Instant::now() + METADATA_SERVER) } else { until };
-        match tokio::time::timeout_at(until.into(), credentials.headers(http::Extensions::new())).await {
-            Ok(Ok(CacheableResource::New { data, .. })) => Ok(data),
-            Ok(Ok(CacheableResource::NotModified)) => Err(unavailable("the source of GCP credentials gave no token")),
-            _ if is_metadata_server => Err(not_mine(
-                "no GCP credentials (GOOGLE_CREDENTIALS, GOOGLE_OAUTH_ACCESS_TOKEN, GOOGLE_APPLICATION_CREDENTIALS: none; \
-                 ~/.config/gcloud: none; metadata server: no answer)",
-            )
-            .with_hint(HINT)),
-            Err(_) => Err(unavailable(&format!("no GCP token in time ({place})"))),
-            Ok(Err(error)) if error.is_transient() => {
-                Err(unavailable(&format!("no GCP token for now ({place}): the token service is unavailable")))
-            }
-            Ok(Err(_)) => Err(denied(&format!("the token service gave no GCP token ({place})")).with_hint(HINT)),
+        let is_metadata_server = matches!(source, Source::MetadataServer);
+        let until = match is_metadata_server {
+            true => network.call_deadline().min(Instant::now() + limits::METADATA_SERVER),
+            false => network.call_deadline(),
+        };
+        let client = network.client().map_err(|error| denied(&error.to_string()))?;
+        let tokens = Tokens { client, until, environment, policy };
+        let token = match tokens.token(source).await {
+            Ok(token) => bearer(token.expose()).ok_or(Fault::Malformed),
+            Err(fault) => Err(fault),
+        };
+        let token = token.map_err(|fault| refusal(&fault, place, is_metadata_server))?;
+        let mut headers = HeaderMap::from_iter([(AUTHORIZATION, token)]);
+        if let Some(project) = quota_project {
+            headers.insert("x-goog-user-project", project.clone());
+        }
+        Ok(headers)
+    }
+}
+
+fn refusal(fault: &Fault, place: &Printable, is_metadata_server: bool) -> RefusedReason {
+    match fault {
+        _ if is_metadata_server => not_mine(&format!(
+            "no GCP credentials (GOOGLE_CREDENTIALS, GOOGLE_OAUTH_ACCESS_TOKEN, GOOGLE_APPLICATION_CREDENTIALS: none; \
+             ~/.config/gcloud: none; metadata server: {fault})"
+        ))
+        .with_hint(HINT),
+        Fault::Call(error) => error.refusal().while_getting(&format!("a GCP token, {place}")),
+        Fault::Denied { .. } => {
+            denied(&format!("the token service gave no GCP token ({place}: {fault})")).with_hint(HINT)
+        }
+        Fault::Unavailable { .. } => {
+            unavailable(&format!("no GCP token for now ({place}): the token service is unavailable ({fault})"))
+        }
+        Fault::Own(_) | Fault::Malformed | Fault::Program(_) => {
+            not_mine(&format!("no GCP token ({place}): {fault}")).with_hint(HINT)
         }
     }
 }
 
-/// `GOOGLE_CREDENTIALS` is the path of a file if there is one, else the JSON itself.
-fn read_json(text: &str, deadline: Instant) -> Result<serde_json::Value, RefusedReason> {
-    let from_file: Option<SecretBytes> = match local::read(Path::new(text), deadline) {
-        Ok(file) => Some(file),
-        Err(_) if text.trim_start().starts_with('{') => None,
-        Err(error) => return Err(not_mine(&format!("the file that GOOGLE_CREDENTIALS names {}", error.words()))),
-    };
-    let json = from_file.as_ref().map_or(text.as_bytes(), |file| file.expose().as_slice());
-    serde_json::from_slice(json).map_err(|_| not_mine("GOOGLE_CREDENTIALS holds no JSON"))
+/// A header with a token, never shown.
+pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    header.set_sensitive(true);
+    Some(header)
 }
 
-/// Credentials of every type that the library can use (`google_cloud_auth::credentials`, `build_credentials`).
-fn from_json(json: serde_json::Value) -> Option<GoogleCredentials> {
-    let kind = json.get("type")?.as_str()?.to_owned();
-    match kind.as_str() {
-        "authorized_user" => user_account::Builder::new(json).with_scopes([SCOPE]).build().ok(),
-        "external_account" => external_account::Builder::new(json).with_scopes([SCOPE]).build().ok(),
-        "impersonated_service_account" => impersonated::Builder::new(json).with_scopes([SCOPE]).build().ok(),
-        "service_account" => service_account::Builder::new(json)
-            .with_access_specifier(AccessSpecifier::from_scopes([SCOPE]))
-            .build()
-            .ok(),
-        _ => None,
-    }
-}
-
-fn unusable(place: &Printable) -> RefusedReason {
-    not_mine(&format!("the GCP credentials are unusable ({place})")).with_hint(HINT)
+/// The URL of a token service: https, or http to this machine. The credentials name it, which the operator wrote.
+pub(super) fn token_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let host = url.host_str()?;
+    let is_own = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_tls = url.scheme() == "https" || (url.scheme() == "http" && (is_own || host == "localhost"));
+    (is_tls && url.username().is_empty() && url.password().is_none()).then_some(url)
 }

@@ -3,15 +3,22 @@
 //! Source: getsops/sops v3.13, `gcpkms/keysource.go`; its variables `SOPS_GCP_KMS_ENDPOINT` and
 //! `SOPS_GCP_KMS_UNIVERSE_DOMAIN` are honoured. `SOPS_GCP_KMS_CLIENT_TYPE` makes no difference: every endpoint speaks REST.
 
+mod aws_subject;
 mod credentials;
+mod source;
 mod target;
+mod token;
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use std::sync::Arc;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 
 use self::credentials::Credentials;
+use super::directory::KeyDirectory;
 use super::net::{Network, Reply, decode_base64, denied, is_code};
-use super::{Answer, KeySource, KeySourceState, RefusedReason};
+use super::{Answer, KeyPolicy, KeySource, RefusedReason};
 use crate::environment::Environment;
 use crate::limits;
 use crate::secret::Secret;
@@ -20,12 +27,15 @@ use crate::sops::data_key::KeyShare;
 /// Opens keys of the GCP kind.
 pub(super) struct GcpKms<'env> {
     environment: &'env Environment,
-    credentials: tokio::sync::OnceCell<Result<Credentials, RefusedReason>>,
+    policy: KeyPolicy,
+    directory: Arc<KeyDirectory>,
+    /// With the token: a run is over before it expires.
+    headers: OnceCell<Result<HeaderMap, RefusedReason>>,
 }
 
 impl<'env> GcpKms<'env> {
-    pub(super) fn new(environment: &'env Environment) -> Self {
-        Self { environment, credentials: tokio::sync::OnceCell::new() }
+    pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
+        Self { environment, policy, directory, headers: OnceCell::new() }
     }
 
     /// Asks KMS to decrypt a share.
@@ -39,8 +49,7 @@ impl<'env> GcpKms<'env> {
         let Some(ciphertext) = decode_base64(enc) else { return Err(denied("the wrapped key is not base64")) };
         let client = network.client().map_err(|error| denied(&error.to_string()))?;
         let until = network.call_deadline();
-        let credentials = self.credentials.get_or_init(|| async { Credentials::find(self.environment, network) }).await;
-        let headers = credentials.as_ref().map_err(Clone::clone)?.headers(until).await?;
+        let headers = self.headers.get_or_init(|| self.find_headers(network)).await.as_ref().map_err(Clone::clone)?;
         let body = serde_json::json!({
             "ciphertext": base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &ciphertext),
             "ciphertextCrc32c": crc32c(&ciphertext).to_string(),
@@ -58,7 +67,12 @@ impl<'env> GcpKms<'env> {
 
     /// Where credentials are looked for.
     pub(super) fn describe(&self) -> Vec<KeySource> {
-        vec![KeySource { name: credentials::place(self.environment), found: KeySourceState::OnDemand }]
+        vec![credentials::place(self.environment, &self.directory)]
+    }
+
+    async fn find_headers(&self, network: &Network<'_>) -> Result<HeaderMap, RefusedReason> {
+        let credentials = Credentials::find(self.environment, &self.directory, network)?;
+        credentials.headers(network, self.environment, &self.policy).await
     }
 }
 

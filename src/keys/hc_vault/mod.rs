@@ -7,15 +7,18 @@
 mod settings;
 mod target;
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{HOST, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Url};
 use serde::Deserialize;
 
 use self::settings::Token;
 use self::target::Approval;
+use super::directory::KeyDirectory;
 use super::net::{Network, Reply, TlsError, decode_base64, denied, not_mine};
+use super::order::lock;
 use super::{Answer, KeySource, RefusedReason};
 use crate::environment::Environment;
 use crate::limits;
@@ -25,15 +28,17 @@ use crate::sops::data_key::KeyShare;
 /// Opens keys of the Vault kind with this process's token.
 pub(super) struct HcVault<'env> {
     environment: &'env Environment,
+    directory: Arc<KeyDirectory>,
     approval: Approval,
     token: OnceLock<Token>,
-    client: OnceLock<Result<Client, TlsError>>,
+    /// By host where `VAULT_TLS_SERVER_NAME` renames it, else one.
+    clients: Mutex<BTreeMap<Option<String>, Result<Client, TlsError>>>,
 }
 
 impl<'env> HcVault<'env> {
-    pub(super) fn new(environment: &'env Environment) -> Self {
+    pub(super) fn new(environment: &'env Environment, directory: Arc<KeyDirectory>) -> Self {
         let approval = Approval::from_environment(environment);
-        Self { environment, approval, token: OnceLock::new(), client: OnceLock::new() }
+        Self { environment, directory, approval, token: OnceLock::new(), clients: Mutex::default() }
     }
 
     /// Asks the transit engine to decrypt a share.
@@ -50,9 +55,16 @@ impl<'env> HcVault<'env> {
         if enc.len() > limits::NETWORK_KEY_BYTES {
             return Err(denied("the wrapped key is larger than 128 KiB"));
         }
-        let headers = self.headers(network)?;
-        let client = self.client.get_or_init(|| settings::client(self.environment, network));
-        let client = client.as_ref().map_err(|error| denied(&error.to_string()))?;
+        let mut headers = self.headers(network)?;
+        let renamed = settings::server_name(self.environment, &url).map_err(|error| denied(&error.to_string()))?;
+        let (url, host) = match renamed {
+            None => (url, None),
+            Some(renamed) => {
+                headers.insert(HOST, renamed.header);
+                (renamed.url, Some(renamed.host))
+            }
+        };
+        let client = self.client(network, host).map_err(|error| denied(&error.to_string()))?;
         let body = serde_json::json!({ "ciphertext": enc }).to_string();
         let ask = || client.request(Method::PUT, url.clone()).headers(headers.clone()).body(body.clone());
         let reply = Reply::get(ask, network.call_deadline()).await.map_err(|error| self.explain_call(error, &url))?;
@@ -67,8 +79,14 @@ impl<'env> HcVault<'env> {
         self.token(network).sources.clone()
     }
 
+    fn client(&self, network: &Network<'_>, host: Option<String>) -> Result<Client, TlsError> {
+        let mut clients = lock(&self.clients);
+        let make = |host: &Option<String>| settings::client(self.environment, network, host.as_deref());
+        clients.entry(host).or_insert_with_key(make).clone()
+    }
+
     fn token(&self, network: &Network<'_>) -> &Token {
-        self.token.get_or_init(|| Token::find(self.environment, network.file_deadline()))
+        self.token.get_or_init(|| Token::find(self.environment, &self.directory, network.file_deadline()))
     }
 
     fn headers(&self, network: &Network<'_>) -> Result<HeaderMap, RefusedReason> {

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use reqwest::Client;
+use reqwest::header::HeaderValue;
+use reqwest::{Client, Url};
 
 use crate::environment::Environment;
+use crate::keys::directory::{KeyDirectory, KeyFileKind};
+use crate::keys::local::KeyFileError;
 use crate::keys::net::{Network, Roots, TlsConfig, TlsError};
 use crate::keys::{KeySource, KeySourceState, local};
 use crate::secret::{Secret, SecretBytes};
@@ -18,22 +21,35 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// `VAULT_TOKEN`, else `~/.vault-token`; an empty variable counts as unset.
-    pub(super) fn find(environment: &Environment, deadline: Instant) -> Self {
-        let variable = environment.non_empty("VAULT_TOKEN").map(|token| Secret::new(token.as_bytes().to_vec()));
-        let state = |is_there: bool| if is_there { KeySourceState::Keys(Vec::new()) } else { KeySourceState::Absent };
-        let mut sources = vec![KeySource { name: "VAULT_TOKEN".into(), found: state(variable.is_some()) }];
-        let mut value = variable;
-        if let Some(home) = environment.home() {
-            let (file, found) = match local::read(&home.join(".vault-token"), deadline) {
-                Ok(file) => (Some(Secret::new(file.expose().trim_ascii().to_vec())), state(true)),
-                Err(local::KeyFileError::Missing) => (None, state(false)),
-                Err(error) => (None, KeySourceState::Unusable(Printable::new(error.words()))),
-            };
-            sources.push(KeySource { name: "~/.vault-token".into(), found });
-            value = value.or(file.filter(|token| !token.expose().is_empty()));
+    /// `sops.vault-token` of the key directory, else `VAULT_TOKEN`, else `~/.vault-token`; an empty variable counts as
+    /// unset.
+    pub(super) fn find(environment: &Environment, directory: &KeyDirectory, deadline: Instant) -> Self {
+        let mut token = Self { value: None, sources: Vec::new() };
+        if let Some(file) = directory.credential(KeyFileKind::HcVault) {
+            token.add_file(file.name, file.content, &file.path);
+            return token;
         }
-        Self { value, sources }
+        let variable = environment.non_empty("VAULT_TOKEN").map(|token| Secret::new(token.as_bytes().to_vec()));
+        let found = if variable.is_some() { KeySourceState::Keys(Vec::new()) } else { KeySourceState::Absent };
+        token.sources.push(KeySource::new("VAULT_TOKEN".into(), found));
+        if let Some(home) = environment.home() {
+            let path = home.join(".vault-token");
+            token.add_file("~/.vault-token".into(), local::read(&path, deadline), &path);
+        }
+        token.value = variable.or(token.value);
+        token
+    }
+
+    fn add_file(&mut self, name: Printable, content: Result<SecretBytes, KeyFileError>, path: &Path) {
+        let content = content.map(|content| Secret::new(content.expose().trim_ascii().to_vec()));
+        let found = match &content {
+            Ok(token) if token.expose().is_empty() => KeySourceState::Unusable("is empty".into()),
+            Ok(_) => KeySourceState::Keys(Vec::new()),
+            Err(KeyFileError::Missing) => KeySourceState::Absent,
+            Err(error) => KeySourceState::Unusable(error.words().into()),
+        };
+        self.sources.push(KeySource::of_file(name, found, path));
+        self.value = content.ok().filter(|token| !token.expose().is_empty());
     }
 
     /// Says that there is none.
@@ -50,12 +66,44 @@ impl Token {
     }
 }
 
-/// The client for Vault: the operator's roots, client certificate and proxy, where there are such.
-pub(super) fn client(environment: &Environment, network: &Network<'_>) -> Result<Client, TlsError> {
-    let proxy = environment.non_empty("VAULT_PROXY_ADDR").or_else(|| environment.non_empty("VAULT_HTTP_PROXY"));
-    if environment.non_empty("VAULT_TLS_SERVER_NAME").is_some() {
-        return Err(TlsError::File { name: "VAULT_TLS_SERVER_NAME".into(), problem: "is not supported" });
+/// Sends requests for `url` to its host under the name that `VAULT_TLS_SERVER_NAME` gives: the TLS name (SNI) and the
+/// name in the certificate are that one, the `Host` header stays. `None` where there is no such variable, or no TLS.
+pub(super) fn server_name(environment: &Environment, url: &Url) -> Result<Option<ServerName>, TlsError> {
+    let Some(name) = environment.non_empty("VAULT_TLS_SERVER_NAME").filter(|_| url.scheme() == "https") else {
+        return Ok(None);
+    };
+    let fault = |problem| TlsError::File { name: "VAULT_TLS_SERVER_NAME".into(), problem };
+    if proxy(environment).is_some() {
+        return Err(fault("does not go together with a proxy"));
     }
+    let (mut renamed, host) = (url.clone(), url.host_str().unwrap_or_default());
+    let is_dns_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    let is_renamed = is_dns_name && renamed.set_host(Some(name)).is_ok() && renamed.domain().is_some();
+    if !is_renamed {
+        return Err(fault("is not the name of a server"));
+    }
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let header = HeaderValue::from_str(&format!("{host}{port}")).map_err(|_| fault("is not the name of a server"))?;
+    Ok(Some(ServerName { url: renamed, host: host.to_owned(), header }))
+}
+
+/// See [`server_name`].
+pub(super) struct ServerName {
+    pub(super) url: Url,
+    /// Where to connect to.
+    pub(super) host: String,
+    /// The `Host` header.
+    pub(super) header: HeaderValue,
+}
+
+fn proxy(environment: &Environment) -> Option<&str> {
+    environment.non_empty("VAULT_PROXY_ADDR").or_else(|| environment.non_empty("VAULT_HTTP_PROXY"))
+}
+
+/// The client for Vault: the operator's roots, client certificate and proxy, where there are such. With `host`, that
+/// host is connected to whatever the name in a URL is.
+pub(super) fn client(environment: &Environment, network: &Network<'_>, host: Option<&str>) -> Result<Client, TlsError> {
+    let proxy = proxy(environment);
     let deadline = network.file_deadline();
     let file = |variable: &str| environment.var_os(variable).filter(|path| !path.is_empty()).map(Path::new);
     let read = |variable: &str, path: &Path| {
@@ -88,12 +136,13 @@ pub(super) fn client(environment: &Environment, network: &Network<'_>) -> Result
     } else {
         None
     };
-    match (skip, roots, proxy) {
-        (true, ..) => network.build_client(&TlsConfig::without_verification(identity)?, proxy),
-        (false, Some(roots), _) => network.build_client(&TlsConfig::new(roots, identity)?, proxy),
-        (false, None, Some(_)) => network.build_client(network.tls()?, proxy),
-        (false, None, None) => network.client().cloned(),
-    }
+    let tls = match (skip, roots) {
+        (true, _) => TlsConfig::without_verification(identity)?,
+        (false, Some(roots)) => TlsConfig::new(roots, identity)?,
+        (false, None) if proxy.is_none() && host.is_none() => return network.client().cloned(),
+        (false, None) => return network.build_client(network.tls()?, proxy, host),
+    };
+    network.build_client(&tls, proxy, host)
 }
 
 fn roots_of_directory(directory: &Path, deadline: Instant) -> Result<Roots, TlsError> {

@@ -4,20 +4,25 @@
 //! reads no root certificates.
 
 mod call;
+#[cfg(any(feature = "azure", feature = "gcp"))]
+mod jwt;
 mod tls;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use tokio::runtime::{Builder, Runtime};
 
 #[cfg(feature = "aws")]
 pub(super) use self::call::exchange;
 pub(super) use self::call::{CallError, Reply, is_code};
+#[cfg(any(feature = "azure", feature = "gcp"))]
+pub(super) use self::jwt::{AssertionKey, JwtAlgorithm, issued_at};
 pub(super) use self::tls::{Roots, TlsConfig, TlsError};
 use super::RefusedReason;
 use crate::environment::Environment;
@@ -76,27 +81,36 @@ impl<'env> Network<'env> {
         Roots::load(self.environment.var_os("SSL_CERT_FILE"), self.file_deadline())
     }
 
-    /// Whether this machine has root certificates of its own, which libraries with their own clients need.
-    #[cfg(feature = "gcp")]
-    pub(super) fn has_system_roots(&self) -> bool {
-        self.tls().is_ok_and(TlsConfig::has_system_roots)
-    }
-
     /// The client for services whose roots the operator did not name.
     pub(super) fn client(&self) -> Result<&Client, TlsError> {
-        self.client.get_or_init(|| self.build_client(self.tls()?, None)).as_ref().map_err(Clone::clone)
+        self.client.get_or_init(|| self.build_client(self.tls()?, None, None)).as_ref().map_err(Clone::clone)
     }
 
-    /// A client with a TLS configuration and a proxy of its own.
-    pub(super) fn build_client(&self, tls: &TlsConfig, proxy: Option<&str>) -> Result<Client, TlsError> {
+    /// A client with a TLS configuration and a proxy of its own. With `host`, it connects to that host whatever the name in
+    /// a URL is.
+    pub(super) fn build_client(
+        &self,
+        tls: &TlsConfig,
+        proxy: Option<&str>,
+        host: Option<&str>,
+    ) -> Result<Client, TlsError> {
+        let mut config = tls.client_config();
+        if host.is_some() {
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
         let builder = Client::builder()
-            .tls_backend_preconfigured(tls.client_config())
+            .tls_backend_preconfigured(config)
             // A credential goes to the host that was approved, not to where it points.
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(limits::NETWORK_CONNECT)
             .user_agent(concat!("unsops/", env!("CARGO_PKG_VERSION")));
-        self.with_proxies(builder, proxy)?.build().map_err(|_| TlsError::Client)
+        let builder = match host {
+            // HTTP/2 would send the name of the URL in the place of the `Host` header.
+            Some(host) => builder.http1_only().dns_resolver(Arc::new(To(host.to_owned()))).no_proxy(),
+            None => self.with_proxies(builder, proxy)?,
+        };
+        builder.build().map_err(|_| TlsError::Client)
     }
 
     /// Proxies come from our copy of the environment, by Go's rules: a loopback address is never proxied.
@@ -138,6 +152,19 @@ impl<'env> Network<'env> {
     /// When a file that a question needs must have been read.
     pub(super) fn file_deadline(&self) -> Instant {
         self.call_deadline()
+    }
+}
+
+/// Resolves every name to the addresses of one host.
+struct To(String);
+
+impl Resolve for To {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.trim_matches(['[', ']']).to_owned();
+        Box::pin(async move {
+            let addresses: Vec<_> = tokio::net::lookup_host((host, 0)).await?.collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
     }
 }
 

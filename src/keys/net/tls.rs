@@ -40,11 +40,8 @@ pub(in crate::keys) enum TlsError {
     Client,
 }
 
-/// Root certificates, and where they are from.
-pub(in crate::keys) struct Roots {
-    store: RootCertStore,
-    is_built_in: bool,
-}
+/// Root certificates.
+pub(in crate::keys) struct Roots(RootCertStore);
 
 impl Roots {
     /// `SSL_CERT_FILE` where it is set, else the first bundle of the distribution, else Mozilla's as built in.
@@ -55,7 +52,7 @@ impl Roots {
         let bundle = BUNDLES.iter().find_map(|bundle| local::read(Path::new(bundle), deadline).ok());
         match bundle.and_then(|bundle| Self::from_pem(bundle.expose())) {
             Some(roots) => Ok(roots),
-            None => Ok(Self { store: webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), is_built_in: true }),
+            None => Ok(Self(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())),
         }
     }
 
@@ -72,40 +69,29 @@ impl Roots {
         let mut store = RootCertStore::empty();
         let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
         store.add_parsable_certificates(certificates);
-        (!store.is_empty()).then_some(Self { store, is_built_in: false })
+        (!store.is_empty()).then_some(Self(store))
     }
 }
 
 /// How to speak TLS: trusted roots, a client certificate.
-pub(in crate::keys) struct TlsConfig {
-    config: ClientConfig,
-    has_system_roots: bool,
-}
+pub(in crate::keys) struct TlsConfig(ClientConfig);
 
 impl TlsConfig {
     /// Trusts `roots`, and identifies itself where the operator gave a certificate and its key, both in PEM.
     pub(in crate::keys) fn new(roots: Roots, identity: Option<(&[u8], &[u8])>) -> Result<Self, TlsError> {
-        let has_system_roots = !roots.is_built_in;
-        let config = with_identity(builder()?.with_root_certificates(roots.store), identity)?;
-        Ok(Self { config, has_system_roots })
+        with_identity(builder()?.with_root_certificates(roots.0), identity).map(Self)
     }
 
     /// Trusts anyone (`VAULT_SKIP_VERIFY`): the operator's own choice, as in sops.
     pub(in crate::keys) fn without_verification(identity: Option<(&[u8], &[u8])>) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification(provider)));
-        Ok(Self { config: with_identity(builder, identity)?, has_system_roots: false })
-    }
-
-    /// Whether the roots are from this machine, not built in.
-    #[cfg(feature = "gcp")]
-    pub(super) fn has_system_roots(&self) -> bool {
-        self.has_system_roots
+        with_identity(builder, identity).map(Self)
     }
 
     /// A configuration for one client.
     pub(super) fn client_config(&self) -> ClientConfig {
-        self.config.clone()
+        self.0.clone()
     }
 }
 

@@ -6,14 +6,16 @@ use pgp::armor::Dearmor;
 use pgp::composed::PlainSessionKey;
 use pgp::errors::Result;
 use pgp::packet::{Packet, PacketParser, SecretKey, SecretSubkey};
-use pgp::types::{DecryptionKey, EskType, Fingerprint, KeyDetails, Password, PkeskBytes};
+use pgp::types::{EskType, Fingerprint, KeyDetails, Password, PkeskBytes};
+
+use super::blinded_rsa;
 
 /// A secret key or subkey. No `Debug`.
 pub enum PgpSecret {
     /// A primary key.
     Primary(SecretKey),
-    /// A subkey.
-    Sub(SecretSubkey),
+    /// A subkey, and the fingerprint of the primary key that it belongs to, in upper-case hex; empty if that is missing.
+    Sub(SecretSubkey, String),
 }
 
 impl PgpSecret {
@@ -21,16 +23,24 @@ impl PgpSecret {
     pub fn fingerprint(&self) -> String {
         let fingerprint: Fingerprint = match self {
             Self::Primary(key) => key.fingerprint(),
-            Self::Sub(key) => key.fingerprint(),
+            Self::Sub(key, _) => key.fingerprint(),
         };
         fingerprint.to_string().to_uppercase()
+    }
+
+    /// The fingerprint of the primary key that it belongs to, or that it is.
+    pub fn primary(&self) -> String {
+        match self {
+            Self::Primary(_) => self.fingerprint(),
+            Self::Sub(_, primary) => primary.clone(),
+        }
     }
 
     /// Whether its secret part is protected by a passphrase.
     pub fn is_protected(&self) -> bool {
         match self {
             Self::Primary(key) => key.secret_params().is_encrypted(),
-            Self::Sub(key) => key.secret_params().is_encrypted(),
+            Self::Sub(key, _) => key.secret_params().is_encrypted(),
         }
     }
 
@@ -38,19 +48,26 @@ impl PgpSecret {
     pub fn is_named_by(&self, packet: &pgp::packet::PublicKeyEncryptedSessionKey) -> bool {
         match self {
             Self::Primary(key) => packet.match_identity(key.public_key()),
-            Self::Sub(key) => packet.match_identity(key.public_key()),
+            Self::Sub(key, _) => packet.match_identity(key.public_key()),
         }
     }
 
-    /// Opens a session key.
+    /// Opens a session key; `None` where it is not for this key, or is damaged.
     ///
     /// # Errors
-    /// Of the OpenPGP library, not for display: one outer (wrong passphrase), one inner (not for this key).
-    pub fn open(&self, passphrase: &Password, values: &PkeskBytes, kind: EskType) -> Result<Result<PlainSessionKey>> {
-        match self {
-            Self::Primary(key) => key.decrypt(passphrase, values, kind),
-            Self::Sub(key) => key.decrypt(passphrase, values, kind),
-        }
+    /// Of the OpenPGP library, not for display: wrong passphrase.
+    pub fn open(&self, passphrase: &Password, values: &PkeskBytes, kind: EskType) -> Result<Option<PlainSessionKey>> {
+        let opened = match self {
+            Self::Primary(key) => key.unlock(passphrase, |public, secret| {
+                Ok(blinded_rsa::open(public, secret, values, kind)
+                    .unwrap_or_else(|| secret.decrypt(public, values, kind, key.public_key()).ok()))
+            }),
+            Self::Sub(key, _) => key.unlock(passphrase, |public, secret| {
+                Ok(blinded_rsa::open(public, secret, values, kind)
+                    .unwrap_or_else(|| secret.decrypt(public, values, kind, key.public_key()).ok()))
+            }),
+        };
+        opened.map(|found| found.ok().flatten())
     }
 }
 
@@ -62,12 +79,20 @@ pub fn read(file: &[u8]) -> std::result::Result<Vec<PgpSecret>, &'static str> {
     let mut secrets = Vec::new();
     let mut has_public = false;
     for block in blocks(file)? {
+        let mut primary = String::new();
         // A packet that the library cannot read (a newer algorithm, trust data) does not hide the others.
         for packet in PacketParser::new(Cursor::new(block)).take(MOST_PACKETS).flatten() {
             match packet {
-                Packet::SecretKey(key) => secrets.push(PgpSecret::Primary(key)),
-                Packet::SecretSubkey(key) => secrets.push(PgpSecret::Sub(key)),
-                Packet::PublicKey(_) | Packet::PublicSubkey(_) => has_public = true,
+                Packet::SecretKey(key) => {
+                    primary = key.fingerprint().to_string().to_uppercase();
+                    secrets.push(PgpSecret::Primary(key));
+                }
+                Packet::SecretSubkey(key) => secrets.push(PgpSecret::Sub(key, primary.clone())),
+                Packet::PublicKey(key) => {
+                    primary = key.fingerprint().to_string().to_uppercase();
+                    has_public = true;
+                }
+                Packet::PublicSubkey(_) => has_public = true,
                 _ => {}
             }
         }
@@ -80,10 +105,10 @@ pub fn read(file: &[u8]) -> std::result::Result<Vec<PgpSecret>, &'static str> {
 }
 
 /// Most packets that are read of one key file; a keyring of 1,000 keys with signatures stays below it.
-const MOST_PACKETS: usize = 100_000;
+pub(super) const MOST_PACKETS: usize = 100_000;
 
 /// The binary content: of each armored block, or the file itself.
-fn blocks(file: &[u8]) -> std::result::Result<Vec<Vec<u8>>, &'static str> {
+pub(super) fn blocks(file: &[u8]) -> std::result::Result<Vec<Vec<u8>>, &'static str> {
     const BEGIN: &str = "-----BEGIN PGP ";
     if file.first().is_some_and(|first| first & 0x80 != 0) {
         return Ok(vec![file.to_vec()]);

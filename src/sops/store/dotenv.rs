@@ -1,9 +1,10 @@
 //! Dotenv as sops has it (`stores/dotenv/store.go`): no quotes, no trimming, no `export`, `\n` for a line feed.
 
-use super::{NodeBudget, characters, count, format_error, value_text};
+use super::{NodeBudget, count, format_error, value_text};
 use crate::secret::SecretBytes;
 use crate::sops::SopsError;
 use crate::sops::tree::{Branch, Comment, Entry, Item, Tree, Value};
+use crate::text::characters;
 use crate::yaml::Position;
 
 /// Reads lines: `#…` is a comment, anything else splits at its first `=`; empty lines vanish.

@@ -208,8 +208,3 @@ fn format_error(reason: impl Into<String>, position: Option<Position>) -> SopsEr
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
-
-/// The number of characters in bytes; a byte that is not UTF-8 counts as one or none.
-fn characters(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
-}

@@ -40,9 +40,9 @@ impl Scanner<'_> {
             while !self.source.is_blank_break_or_end(0) && !self.ends_plain(in_flow) {
                 gap.join(&mut text);
                 if in_flow {
-                    self.source.read_ascii_run(&mut text, |byte| is_plain(byte) && !is_flow_indicator(byte));
+                    self.source.read_word(&mut text, [b' ', b':', b',', b'?', b'[', b']', b'{', b'}']);
                 } else {
-                    self.source.read_ascii_run(&mut text, is_plain);
+                    self.source.read_word(&mut text, [b' ', b':']);
                 }
                 if !self.source.is_blank_break_or_end(0) && !self.ends_plain(in_flow) {
                     self.source.read(&mut text);
@@ -107,7 +107,7 @@ impl Scanner<'_> {
                 return Err(start.error("a quoted scalar without its closing quote"));
             }
             while !self.source.is_blank_break_or_end(0) {
-                self.source.read_ascii_run(&mut text, |byte| is_word(byte) && !matches!(byte, b'\'' | b'"' | b'\\'));
+                self.source.read_word(&mut text, [b' ', b'\'', b'"', b'\\']);
                 if self.source.is_blank_break_or_end(0) {
                     break;
                 }
@@ -327,16 +327,6 @@ impl Gap {
             self.blanks.clear();
         }
     }
-}
-
-/// ASCII that is neither blank nor break.
-fn is_word(byte: u8) -> bool {
-    byte > b' ' && byte < 0x80
-}
-
-/// A byte that never ends a plain scalar outside of flow collections.
-fn is_plain(byte: u8) -> bool {
-    is_word(byte) && byte != b':'
 }
 
 fn is_flow_indicator(byte: u8) -> bool {

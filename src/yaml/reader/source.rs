@@ -1,6 +1,7 @@
 //! The text under the scanner: a place in it, the bytes ahead, and how far the last line break lies back.
 
 use super::YamlError;
+use crate::text::printable_run;
 use crate::yaml::Position;
 
 /// A place in the text. Signed, because the scanner's rules also speak of places before the first byte and of the
@@ -144,23 +145,41 @@ impl<'a> Source<'a> {
         to.push_str(self.since(from));
     }
 
+    /// Moves printable ASCII characters to `to`, up to the first of `stops`, which must name the space.
+    pub fn read_word<const N: usize>(&mut self, to: &mut String, stops: [u8; N]) {
+        let count = printable_run(self.ahead(), stops);
+        if count > 0 {
+            self.newlines = 0;
+            self.read_ascii(count, to);
+        }
+    }
+
     /// Moves characters to `to` as long as their bytes pass `belongs`, which must refuse blanks, breaks, and every byte
     /// above ASCII.
     pub fn read_ascii_run(&mut self, to: &mut String, belongs: impl Fn(u8) -> bool) {
         let count = self.ahead().iter().take_while(|byte| belongs(**byte)).count();
         if count > 0 {
-            let from = self.mark;
             self.newlines = 0;
-            self.mark.index += i64::try_from(count).unwrap_or_default();
-            self.mark.column = self.mark.column.saturating_add(i32::try_from(count).unwrap_or(i32::MAX));
-            to.push_str(self.since(from));
+            self.read_ascii(count, to);
         }
+    }
+
+    /// Moves that many ASCII characters to `to`.
+    fn read_ascii(&mut self, count: usize, to: &mut String) {
+        let from = self.mark;
+        self.mark.index += i64::try_from(count).unwrap_or_default();
+        self.mark.column = self.mark.column.saturating_add(i32::try_from(count).unwrap_or(i32::MAX));
+        to.push_str(self.since(from));
     }
 
     /// Moves the rest of the line to `to`.
     pub fn read_line_content(&mut self, to: &mut String) {
         while !self.is_break_or_end(0) {
-            self.read_ascii_run(to, |byte| (0x21..0x80).contains(&byte));
+            let count = printable_run(self.ahead(), []);
+            if self.ahead().iter().take(count).any(|byte| *byte != b' ') {
+                self.newlines = 0;
+            }
+            self.read_ascii(count, to);
             if !self.is_break_or_end(0) {
                 self.read(to);
             }
@@ -215,15 +234,20 @@ fn mark_after(content: &[u8], index: usize) -> Mark {
 
 /// Finds a character that YAML forbids: C0 but tab, LF and CR; DEL; C1 but NEL; U+FFFE and U+FFFF.
 fn find_forbidden(content: &[u8]) -> Option<usize> {
-    content.iter().enumerate().find_map(|(index, byte)| {
+    let mut index = 0;
+    loop {
+        index += printable_run(content.get(index..).unwrap_or_default(), []);
         let next = |ahead| content.get(index + ahead).copied().unwrap_or_default();
-        let is_forbidden = match byte {
+        let is_forbidden = match content.get(index)? {
             b'\t' | b'\n' | b'\r' => false,
             0..=0x1f | 0x7f => true,
             0xc2 => (0x80..0xa0).contains(&next(1)) && next(1) != 0x85,
             0xef => next(1) == 0xbf && next(2) >= 0xbe,
             _ => false,
         };
-        is_forbidden.then_some(index)
-    })
+        if is_forbidden {
+            return Some(index);
+        }
+        index += 1;
+    }
 }

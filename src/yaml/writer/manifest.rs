@@ -7,6 +7,7 @@ use std::slice;
 
 use super::scalar::{Allowed, Context, is_blank, is_break, is_printable, is_readable, push_escape};
 use super::{printed_size, text_of_size};
+use crate::text::printable_run;
 use crate::yaml::resolve::{Resolved, resolve_plain};
 use crate::yaml::{Comments, Document, Kind, Node, ScalarStyle};
 
@@ -35,7 +36,16 @@ pub fn write_manifest(document: &Document) -> String {
 /// message; U+0085 it turns into a blank. Every other character passes, when quoted: observed with kustomize 5.0 to
 /// 5.8.1.
 pub fn carries(text: &str) -> bool {
-    !text.contains(|c| matches!(c, '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}'))
+    let mut rest = text;
+    loop {
+        rest = rest.get(printable_run(rest.as_bytes(), [])..).unwrap_or_default();
+        let mut characters = rest.chars();
+        match characters.next() {
+            None => return true,
+            Some('\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}') => return false,
+            Some(_) => rest = characters.as_str(),
+        }
+    }
 }
 
 struct Printer<'n> {

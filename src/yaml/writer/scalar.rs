@@ -2,6 +2,7 @@
 //!
 //! Source: go.yaml.in/yaml/v3 v3.0.4, `emitterc.go`, `yamlprivateh.go`.
 
+use crate::text::printable_run;
 use crate::yaml::ScalarStyle;
 
 /// Where a scalar stands, as far as its style depends on it.
@@ -32,9 +33,18 @@ impl Allowed {
             seen.flow_indicator = true;
         }
         let mut previous = None;
-        let mut chars = text.chars().peekable();
-        while let Some(c) = chars.next() {
-            let next = chars.peek().copied();
+        let mut rest = text;
+        loop {
+            if previous.is_some() {
+                // Behind the first character, these mean nothing.
+                let (run, after) = rest.split_at(printable_run(rest.as_bytes(), *b" #,:?[]{}"));
+                previous = run.chars().next_back().or(previous);
+                rest = after;
+            }
+            let mut chars = rest.chars();
+            let Some(c) = chars.next() else { break };
+            rest = chars.as_str();
+            let next = rest.chars().next();
             seen.indicator(c, previous, next.is_none_or(is_blank));
             seen.character(c, previous, next.is_none());
             previous = Some(c);

@@ -1,6 +1,10 @@
 //! Key services: the same table of behaviour for each, files encrypted by the real sops against a stand-in in this
 //! process; and round trips with the real OpenBao and with moto.
 
+mod credentials;
+mod groups;
+mod issuers;
+mod key_directory;
 mod real;
 mod stand_in;
 

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use super::issuers;
 use crate::harness::CANARY;
 
 /// How decryption is answered.
@@ -36,6 +37,8 @@ pub enum Behaviour {
     Reset,
     /// One byte a second.
     Trickle,
+    /// Well, to those who see that the clock of AWS stands at 2100.
+    Ahead,
     /// Well, but late.
     Late(Duration),
 }
@@ -141,11 +144,11 @@ impl Drop for StandIn {
     }
 }
 
-struct Request {
-    method: String,
-    path: String,
+pub struct Request {
+    pub method: String,
+    pub path: String,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -167,7 +170,7 @@ impl Request {
         Some(request)
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
@@ -270,6 +273,12 @@ fn answer(request: &Request, stream: &mut impl Write, state: &State) -> Option<(
                 std::thread::park_timeout(Duration::from_secs(1));
             }
         }
+        Behaviour::Ahead if !request.header("x-amz-date").starts_with("2100") => {
+            let date = "Date: Fri, 01 Jan 2100 00:00:00 GMT\r\n";
+            let said = json!({"__type": "RequestTimeTooSkewed", "message": CANARY});
+            return write(stream, 400, date, said.to_string().as_bytes());
+        }
+        Behaviour::Ahead => reply(request),
         Behaviour::Late(time) => {
             std::thread::park_timeout(time);
             reply(request)
@@ -280,9 +289,11 @@ fn answer(request: &Request, stream: &mut impl Write, state: &State) -> Option<(
             "WWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/tenant\", \
                 resource=\"https://vault.azure.net\"\r\n"
         }
+        _ if request.path.starts_with("/latest/api/") => "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n",
         _ => "",
     };
-    write(stream, status, header, body.to_string().as_bytes())
+    let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+    write(stream, status, header, body.as_bytes())
 }
 
 fn write(stream: &mut impl Write, status: u16, headers: &str, body: &[u8]) -> Option<()> {
@@ -313,7 +324,9 @@ fn throttled(request: &Request) -> (u16, Value) {
 /// The answer of a service in good health.
 fn reply(request: &Request) -> (u16, Value) {
     let host = request.header("host");
-    if host.starts_with("login.") {
+    if let Some(answer) = issuers::reply(request) {
+        answer
+    } else if host.starts_with("login.") {
         entra(request)
     } else if host.contains("vault.azure.net") {
         azure(request)
@@ -420,7 +433,9 @@ fn entra(request: &Request) -> (u16, Value) {
             }),
         );
     }
-    if !String::from_utf8_lossy(&request.body).contains(&token()) {
+    let is_known =
+        String::from_utf8_lossy(&request.body).contains(&token()) || issuers::is_signed_by_certificate(request);
+    if !is_known {
         let said = format!("AADSTS7000215: {CANARY}");
         return (401, json!({"error": "invalid_client", "error_description": said, "error_codes": [7_000_215]}));
     }

@@ -4,7 +4,8 @@ use super::file::{File, Section};
 use super::spaces::{trim, trim_start};
 use crate::secret::Secret;
 use crate::sops::SopsError;
-use crate::sops::store::{NodeBudget, characters, count, format_error};
+use crate::sops::store::{NodeBudget, count, format_error};
+use crate::text::characters;
 use crate::yaml::Position;
 
 /// The section of keys that stand before any `[section]`. It exists in every file.

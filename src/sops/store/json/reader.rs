@@ -5,9 +5,10 @@
 
 use crate::limits;
 use crate::secret::SecretBytes;
-use crate::sops::store::{NodeBudget, characters, count, format_error};
+use crate::sops::store::{NodeBudget, count, format_error};
 use crate::sops::tree::{Branch, Entry, Item, Tree, Value};
 use crate::sops::{Reading, SopsError};
+use crate::text::{characters, printable_run};
 use crate::yaml::Position;
 
 /// Reads one object; whatever follows it is ignored, as sops does.
@@ -136,7 +137,11 @@ impl<'a> Reader<'a> {
         let mut out = String::new();
         loop {
             let rest = self.rest();
-            let run = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+            let mut run = printable_run(rest, [b'"', b'\\']);
+            while rest.get(run).is_some_and(|byte| *byte >= 0x7f) {
+                run += 1;
+                run += printable_run(rest.get(run..).unwrap_or_default(), [b'"', b'\\']);
+            }
             push_utf8(rest.get(..run).unwrap_or_default(), &mut out);
             self.at += run;
             match self.peek() {
@@ -229,13 +234,26 @@ struct Place {
 impl Place {
     fn advance(&mut self, text: &[u8], at: usize) -> Position {
         let passed = text.get(self.counted..at).unwrap_or_default();
-        self.line_feeds += passed.iter().filter(|&&byte| byte == b'\n').count();
-        match passed.iter().rposition(|&byte| byte == b'\n') {
-            Some(last) => self.characters = characters(passed.get(last + 1..).unwrap_or_default()),
-            None => self.characters += characters(passed),
+        let mut line = passed;
+        while let Some((_, after)) = next_line_feed(line).and_then(|at| line.split_at_checked(at + 1)) {
+            self.line_feeds += 1;
+            self.characters = 0;
+            line = after;
         }
+        self.characters += characters(line);
         self.counted = at;
         Position { line: count(self.line_feeds + 1), column: count(self.characters + 1) }
+    }
+}
+
+fn next_line_feed(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += printable_run(text.get(at..).unwrap_or_default(), []);
+        if *text.get(at)? == b'\n' {
+            return Some(at);
+        }
+        at += 1;
     }
 }
 
@@ -285,6 +303,9 @@ fn utf16_escape(text: &[u8]) -> Option<u16> {
 /// Appends bytes; each that is not part of a character becomes U+FFFD (Go decodes byte by byte, unlike
 /// `String::from_utf8_lossy`).
 fn push_utf8(bytes: &[u8], out: &mut String) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return out.push_str(text);
+    }
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());
         out.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));

@@ -1,0 +1,178 @@
+//! `unsops render`: manifests with placeholders in the place of values, or with plaintext if that is asked for.
+//!
+//! ```text
+//! FILE, stdin ──▶ Input ──▶ Parts ──▶ generators over redacted files ──▶ objects ──┐
+//! DIR ──▶ build, its generators over redacted files ──▶ manifests ──▶ Input ──▶ … ─┴▶ finish ──▶ stdout
+//! ```
+
+mod input;
+mod parts;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(super) use self::input::Input;
+pub(super) use self::parts::{Parts, Revealed};
+use super::build::{self, Request};
+use super::decrypt::Decryptor;
+use super::records;
+use crate::cli::RenderArgs;
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::error::{Error, Failure, Record};
+use crate::generator::{self, Assurance};
+use crate::jail::Root;
+use crate::keys::{KeyPolicy, Keyring};
+use crate::process::{self, Output};
+use crate::secret::Secret;
+use crate::sops::{Format, KeyService, Redacted, SopsError};
+use crate::text::Printable;
+use crate::yaml::Node;
+
+/// Variables that the Argo CD command line reads, on whatever machine; all others of that name are the server's.
+const ARGOCD_CLIENT: [&str; 5] =
+    ["ARGOCD_AUTH_TOKEN", "ARGOCD_CONFIG_DIR", "ARGOCD_CORE", "ARGOCD_OPTS", "ARGOCD_SERVER"];
+
+/// Renders.
+///
+/// # Errors
+/// Everything that failed; then there is no answer at all.
+pub fn render(args: &RenderArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
+    refuse_under_argocd(env)?;
+    if args.reveal && !args.yes && process::stdout_is_terminal() {
+        return Err(Record::new(Failure::Usage, "--reveal would show plaintext on a terminal")
+            .hint("redirect standard output, or add --yes if nobody else can see this screen and its history")
+            .into());
+    }
+    let policy = KeyPolicy { allow_exec: !args.keyless, terminal: false, deadline: Some(deadline.instant()) };
+    let target = args.target.as_deref().filter(|target| *target != Path::new("-"));
+    let redaction = Redaction { level: Level::of(args), unopened: AtomicUsize::new(0) };
+    let (objects, assurance) = match target {
+        Some(dir) if dir.is_dir() => {
+            let request = request(args, dir, policy);
+            if args.reveal {
+                return build::build(&request, env, deadline);
+            }
+            redaction.directory(&request, env, deadline)?
+        }
+        _ => {
+            let input = Input::read(target, env, deadline)?;
+            let root = Root::discover(env).map_err(records::of_file)?;
+            let keyring =
+                Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+            let decryptor = Decryptor::new(&root, &keyring, env)?;
+            let parts = Parts::of(input, &decryptor, env.current_dir())?;
+            if args.reveal {
+                return Ok(Output::new(parts.reveal()?));
+            }
+            (parts.redact(&redaction)?, redaction.assurance())
+        }
+    };
+    let unopened = redaction.unopened.into_inner();
+    if unopened > 0 && !args.quiet {
+        let files = if unopened == 1 { "file" } else { "files" };
+        process::write_stderr(&format!(
+            "unsops: note: no key opened {unopened} {files}, whose content is not checked; --verify says why\n"
+        ));
+    }
+    Ok(Output::new(Secret::new(generator::finish(objects, assurance, !args.for_validators).into_bytes())))
+}
+
+fn request(args: &RenderArgs, dir: &Path, keys: KeyPolicy) -> Request {
+    Request {
+        dir: dir.to_owned(),
+        kustomize: args.kustomize.clone(),
+        root: None,
+        allow_exec: false,
+        allow_remote: false,
+        keys,
+        variables: Vec::new(),
+        flags: Vec::new(),
+    }
+}
+
+/// A redacted manifest must not come out where the output is applied.
+fn refuse_under_argocd(env: &Environment) -> Result<(), Record> {
+    let is_of_server = |name: &str| name.starts_with("ARGOCD_") && !ARGOCD_CLIENT.contains(&name);
+    let found = env.variables().filter_map(|(name, _)| name.to_str()).find(|name| is_of_server(name));
+    match found {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("redacted manifests must not reach a cluster, and {} is set", Printable::new(name));
+            Err(Record::new(Failure::Usage, message).hint("under Argo CD, use unsops cmp generate or unsops build"))
+        }
+    }
+}
+
+/// Which keys are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    /// None.
+    Keyless,
+    /// Those that open a file; a file that none opens is redacted without.
+    Any,
+    /// A file that none opens is an error.
+    Verified,
+}
+
+impl Level {
+    fn of(args: &RenderArgs) -> Self {
+        match (args.keyless, args.verify) {
+            (true, _) => Self::Keyless,
+            (false, true) => Self::Verified,
+            (false, false) => Self::Any,
+        }
+    }
+}
+
+/// How files are redacted, and how many were not opened though keys were tried.
+pub(super) struct Redaction {
+    level: Level,
+    unopened: AtomicUsize,
+}
+
+impl Redaction {
+    /// One without keys.
+    fn keyless() -> Self {
+        Self { level: Level::Keyless, unopened: AtomicUsize::new(0) }
+    }
+
+    fn file(&self, file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Redacted, SopsError> {
+        if self.level == Level::Keyless {
+            return Redacted::without_keys(file, format);
+        }
+        match Redacted::with_keys(file, format, keys) {
+            Err(SopsError::Key(_)) if self.level == Level::Any => {
+                self.unopened.fetch_add(1, Ordering::Relaxed);
+                Redacted::without_keys(file, format)
+            }
+            result => result,
+        }
+    }
+
+    fn assurance(&self) -> Assurance {
+        let is_verified = self.level != Level::Keyless && self.unopened.load(Ordering::Relaxed) == 0;
+        if is_verified { Assurance::Verified } else { Assurance::Keyless }
+    }
+
+    /// The objects of a kustomization. kustomize sees placeholders only, so that its hashes are of those.
+    fn directory(
+        &self,
+        request: &Request,
+        env: &Environment,
+        deadline: Deadline,
+    ) -> Result<(Vec<Node>, Assurance), Error> {
+        let manifests = build::build_with(request, env, deadline, &|config, stdin, dir, decryptor| {
+            parts::answer_legacy(config, stdin, dir, decryptor, self)
+        })?;
+        let input = Input::of_kustomize(manifests.into_exposed())?;
+        let has_encrypted = input.has_encrypted();
+        // What kustomize passed through encrypted (for Flux' controller) has lost its order, and with it its MAC.
+        let root = Root::discover(env).map_err(records::of_file)?;
+        let keyring = Keyring::from_environment(env, KeyPolicy::default())
+            .map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+        let decryptor = Decryptor::new(&root, &keyring, env)?;
+        let objects = Parts::of(input, &decryptor, None)?.redact(&Self::keyless())?;
+        Ok((objects, if has_encrypted { Assurance::Keyless } else { self.assurance() }))
+    }
+}

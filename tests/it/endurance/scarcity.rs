@@ -1,0 +1,125 @@
+//! Few descriptors, little memory, no place to write, many runs at once.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Instant;
+
+use super::{after, command, figure, generator, generator_of_files};
+use crate::harness::{CANARY, Case, unsops};
+
+#[test]
+fn sixteen_descriptors_are_enough() {
+    let case = generator_of_files(40);
+    let want = case.run_with(&unsops(), ["gen.yaml"]);
+    assert_eq!(after("ulimit -n 16", &case, &["gen.yaml"]).text(), want.text());
+}
+
+#[test]
+fn too_few_descriptors_are_a_clean_failure() {
+    let case = generator_of_files(40);
+    for descriptors in 3..16 {
+        // Below four, the loader of the program itself may not come up (127).
+        let run = after(&format!("ulimit -n {descriptors}"), &case, &["gen.yaml"]);
+        let code = run.status.expect("not a signal");
+        assert!(code == 0 || run.stdout.is_empty(), "{descriptors}: {code}");
+        assert!(code == 127 || code <= 9, "{descriptors}: {}", run.redacted());
+    }
+}
+
+#[test]
+fn an_address_space_of_128_mib_is_enough() {
+    let case = generator_of_files(40);
+    let want = case.run_with(&unsops(), ["gen.yaml"]);
+    let alone = "export KSOPS_CONCURRENCY_LIMIT=1; ulimit -v 131072";
+    assert_eq!(after(alone, &case, &["gen.yaml"]).text(), want.text());
+    // glibc reserves 64 MiB of addresses for each thread that it can; what is left may be too little for anybody, and
+    // Rust then aborts. Whatever comes of it, there is no half answer.
+    let mut whole = 0;
+    for _ in 0..20 {
+        let run = after("ulimit -v 131072", &case, &["gen.yaml"]);
+        assert!(run.stdout.is_empty() || run.stdout == want.answer(), "half an answer");
+        assert_eq!(run.status == Some(0), !run.stdout.is_empty());
+        whole += u32::from(run.status == Some(0));
+    }
+    figure(&format!("128 MiB: one thread always, 20 threads {whole} of 20 runs, 0 half answers"));
+}
+
+#[test]
+fn no_file_is_written() {
+    // The kernel ends a process that writes to a file beyond this limit with SIGXFSZ. Pipes are no files.
+    let case = generator(3);
+    let answer = after("ulimit -f 0", &case, &["gen.yaml"]);
+    assert!(answer.text().contains(CANARY));
+    let refused = after("ulimit -f 0", &case, &["missing.yaml"]);
+    refused.failure(4);
+}
+
+#[test]
+fn no_place_to_write_and_no_home_are_no_obstacle() {
+    let case = generator(1);
+    let want = case.run_with(&unsops(), ["gen.yaml"]);
+    for place in
+        ["unset HOME TMPDIR", "HOME=/nonexistent TMPDIR=/nonexistent", "HOME= TMPDIR=", "HOME=/proc TMPDIR=/proc"]
+    {
+        assert_eq!(after(place, &case, &["gen.yaml"]).text(), want.text(), "{place}");
+    }
+}
+
+#[test]
+fn two_thousand_files_in_one_generator() {
+    let case = generator_of_files(2000);
+    let start = Instant::now();
+    let run = after("ulimit -n 32", &case, &["gen.yaml"]);
+    assert_eq!(run.text().matches("BEGIN CANARY-7f3a").count(), 2000);
+    figure(&format!("2,000 files with 32 descriptors in {:.1} s (unoptimised build)", start.elapsed().as_secs_f64()));
+}
+
+#[test]
+fn output_is_the_same_however_many_threads_there_are() {
+    let case = generator_of_files(40);
+    let mut outputs = BTreeSet::new();
+    for run in 0..21 {
+        let threads = ["1", "2", "20"][run % 3];
+        let output = command(&case, &["gen.yaml"]).env("KSOPS_CONCURRENCY_LIMIT", threads).output().expect("it starts");
+        assert!(output.status.success() && output.stderr.is_empty());
+        outputs.insert(output.stdout);
+    }
+    figure(&format!("21 runs of 40 files on 1, 2 and 20 threads: {} output", outputs.len()));
+    assert_eq!(outputs.len(), 1);
+}
+
+#[test]
+fn two_hundred_runs_at_once_give_the_same_answer() {
+    let case = generator(5);
+    let start = Instant::now();
+    let children: Vec<_> = (0..200)
+        .map(|_| {
+            command(&case, &["gen.yaml"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("it starts")
+        })
+        .collect();
+    let mut outputs = BTreeSet::new();
+    for child in children {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success() && output.stderr.is_empty(), "{:?}", output.status);
+        outputs.insert(output.stdout);
+    }
+    figure(&format!("200 processes at once: {} output, {:.1} s", outputs.len(), start.elapsed().as_secs_f64()));
+    assert_eq!(outputs.len(), 1);
+}
+
+#[test]
+fn one_failing_source_at_any_place_of_fifty_empties_the_answer() {
+    let sources = |bad: usize| -> String {
+        (0..50).map(|at| format!("  - k{at}=./{}\n", if at == bad { "missing" } else { "secret.enc.txt" })).collect()
+    };
+    for bad in (0..50).step_by(7) {
+        let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata:\n  name: gen\nsecretFrom:\n- metadata: {name: s}\n  files:\n";
+        let case: Case = generator(1).file("gen.yaml", format!("{manifest}{}", sources(bad)));
+        case.arg("gen.yaml").run().failure(4);
+    }
+}
