@@ -227,8 +227,17 @@ pub const KUSTOMIZATION_DEPTH: usize = 64;
 /// Most manifests of plugins of one walk.
 pub const PLUGIN_MANIFESTS: usize = 10_000;
 
+/// Most manifests of plugins that one kustomization runs.
+pub const PLUGIN_MANIFESTS_OF_ONE: usize = 2000;
+
+/// Most paths that one walk looks at on disk, and most files that all generators of a check may name; a look takes 10 µs.
+pub const WALK_LOOKS: usize = 200_000;
+
 /// Most bytes of kustomizations and manifests of plugins that one walk reads, the same one counted each time.
-pub const WALK_BYTES: usize = 64 << 20;
+pub const WALK_BYTES: usize = 32 << 20;
+
+/// Most nodes of kustomizations and manifests of plugins that one walk keeps; a node takes about 150 bytes.
+pub const WALK_NODES: usize = 1_500_000;
 
 /// Most faults of one walk that are noted.
 pub const WALK_FAULTS: usize = 10_000;
@@ -265,6 +274,9 @@ pub const FINDINGS: usize = 5000;
 pub const FINDINGS_OF_A_RULE: usize = 20;
 /// Most creation rules of one `.sops.yaml` that are looked at.
 pub const CREATION_RULES: usize = 1000;
+
+/// Most missing files of one check for which a near name is searched; each search reads a directory, a millisecond.
+pub const CHECK_HINTS: usize = 200;
 
 /// Longest time that kustomize may take to say its version: it takes 20 ms.
 pub const VERSION_TIME: Duration = Duration::from_secs(10);

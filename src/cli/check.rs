@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::KeyArgs;
 use super::PolicyArgs;
 use crate::color::ColorChoice;
 
@@ -27,6 +28,9 @@ pub struct CheckArgs {
     /// Also decrypt, with the keys that are there: MACs, what generators make, dotenv values
     #[arg(long)]
     pub decrypt: bool,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 
     /// Complain of files that sops last changed longer ago than this: 90d, 12w, 1y
     #[arg(long, value_name = "AGE")]

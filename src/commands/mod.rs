@@ -44,6 +44,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Filter(args) => filter::run(&args, &args.keys.apply(env), deadline),
         Command::Install(args) => install::install(&args, env),
         Command::Man(args) => Ok(completions::man(&args)?),
+        Command::Check(args) => check::check(&args, &args.keys.apply(env), deadline),
         Command::Render(args) => render::render(&args, &args.keys.apply(env), deadline),
     }
 }

@@ -39,7 +39,7 @@ fn github_lines_cannot_be_broken_out_of() {
     report.take(vec![Finding::new(&rules::STALE, file, Position { line: 2, column: 0 }, "old")]);
     let text = report.github();
     assert!(
-        text.starts_with("::warning file=a%0A%3A%3Aerror%3A%3Ax%2Cy%3Az%25.yaml,line=2,title=unsops stale::old%0A")
+        text.starts_with("::warning file=a\\u{a}%3A%3Aerror%3A%3Ax%2Cy%3Az%25.yaml,line=2,title=unsops stale::old%0A")
     );
     assert_eq!(text.lines().count(), 2);
 }

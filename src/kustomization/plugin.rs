@@ -6,7 +6,7 @@ use crate::yaml::fields::{elements, entries, field, scalar, text};
 use crate::yaml::{self, Node, Position, ScalarStyle};
 
 /// What a manifest is listed as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// `generators`: makes resources.
     Generator,

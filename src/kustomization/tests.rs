@@ -316,3 +316,19 @@ fn cleans_paths_as_go_does() {
         assert_eq!(join(directory, path).as_deref(), want, "{directory} {path}");
     }
 }
+
+#[test]
+fn one_kustomization_cannot_use_up_what_others_need() {
+    let inline: String = (0..3000)
+        .map(|number| format!("- |\n  apiVersion: x/v1\n  kind: y\n  metadata: {{name: n{number}}}\n"))
+        .collect();
+    let text = format!("generators:\n{inline}");
+    let memory = Memory::new(&[
+        ("a/kustomization.yaml", &text),
+        ("b/kustomization.yaml", "generators: [g.yaml]"),
+        ("b/g.yaml", KSOPS),
+    ]);
+    let walk = walk(&memory, ["a", "b"]);
+    assert_eq!(walk.ours().count(), 1);
+    assert_eq!(faults(&walk), ["a/kustomization.yaml:0 TooMuch"]);
+}

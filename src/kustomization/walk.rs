@@ -135,8 +135,8 @@ pub enum FaultKind {
     Outside(Printable),
     /// More kustomizations under one another than [`limits::KUSTOMIZATION_DEPTH`].
     TooDeep,
-    /// More than [`limits::KUSTOMIZATIONS`], [`limits::PLUGIN_MANIFESTS`], [`limits::WALK_BYTES`] or
-    /// [`limits::WALK_STEPS`]; nothing further was looked at.
+    /// More than [`limits::KUSTOMIZATIONS`], [`limits::PLUGIN_MANIFESTS`], [`limits::WALK_BYTES`], [`limits::WALK_NODES`],
+    /// [`limits::WALK_LOOKS`] or [`limits::WALK_STEPS`], and nothing further was looked at; or more than [`limits::PLUGIN_MANIFESTS_OF_ONE`].
     TooMuch,
     /// Two kustomization files in one directory.
     TwoFiles,
@@ -170,6 +170,10 @@ pub fn walk<'a>(files: &dyn Files, directories: impl IntoIterator<Item = &'a str
         chain: Vec::new(),
         bytes_left: limits::WALK_BYTES,
         steps_left: limits::WALK_STEPS,
+        looks_left: limits::WALK_LOOKS,
+        nodes_left: limits::WALK_NODES,
+        taken: HashSet::new(),
+        manifests: HashMap::new(),
         is_full: false,
     };
     for directory in directories {
@@ -191,6 +195,14 @@ struct Walker<'a> {
     bytes_left: usize,
     /// Kustomizations of manifests that may still be gone through.
     steps_left: usize,
+    /// Paths that may still be looked at.
+    looks_left: usize,
+    /// Nodes that may still be kept.
+    nodes_left: usize,
+    /// Files that a kustomization has taken already.
+    taken: HashSet<(usize, Role, String)>,
+    /// Manifests of plugins by kustomization.
+    manifests: HashMap<usize, usize>,
     /// A bound was reached and noted.
     is_full: bool,
 }
@@ -214,6 +226,7 @@ impl Walker<'_> {
             .map(|name| file_in(directory, name))
             .filter(|path| self.files.kind(path) == FileKind::File)
             .collect();
+        self.looks_left = self.looks_left.saturating_sub(FILE_NAMES.len());
         let Some(file) = present.first() else { return Met::Nothing };
         if present.len() > 1 {
             self.fault(file, Position::default(), FaultKind::TwoFiles);
@@ -232,6 +245,10 @@ impl Walker<'_> {
                 return Met::Broken;
             }
         };
+        if !self.keeps(&kustomization.root) {
+            self.fill(file);
+            return Met::Broken;
+        }
         let index = self.walk.kustomizations.len();
         self.known.insert(directory.to_owned(), Some(index));
         let entries = kustomization.entries.clone();
@@ -288,6 +305,13 @@ impl Walker<'_> {
             };
             return self.fault(file, entry.position, kind);
         };
+        // A directory that was met before is still one.
+        let is_list = matches!(entry.field, Field::Configurations | Field::Crds);
+        if self.known.contains_key(&path) && !is_list {
+            return self.follow_directory(index, file, entry, &path);
+        }
+        let Some(left) = self.looks_left.checked_sub(1) else { return self.fill(file) };
+        self.looks_left = left;
         let wants_directory = entry.field == Field::Components;
         let kind = match self.files.kind(&path) {
             FileKind::File if wants_directory => FaultKind::NotADirectory(entry.printable()),
@@ -298,9 +322,7 @@ impl Walker<'_> {
                 }
                 return;
             }
-            FileKind::Directory if matches!(entry.field, Field::Configurations | Field::Crds) => {
-                FaultKind::Unreadable(entry.printable(), "it is a directory".to_owned())
-            }
+            FileKind::Directory if is_list => FaultKind::Unreadable(entry.printable(), "it is a directory".to_owned()),
             FileKind::Directory => return self.follow_directory(index, file, entry, &path),
             FileKind::Missing if entry.text.contains('\n') => FaultKind::Inline,
             FileKind::Missing => FaultKind::Missing(entry.printable()),
@@ -367,6 +389,10 @@ impl Walker<'_> {
     }
 
     fn take_file(&mut self, role: Role, index: usize, path: &str) {
+        // Listed twice, kustomize refuses its names anyway.
+        if self.is_full || !self.taken.insert((index, role, path.to_owned())) {
+            return;
+        }
         let Some(text) = self.read(path) else { return };
         match yaml::parse(&text) {
             Ok(documents) => {
@@ -400,15 +426,38 @@ impl Walker<'_> {
         if self.walk.plugins.len() >= limits::PLUGIN_MANIFESTS {
             return self.fill(&place.file);
         }
+        let of_this = self.manifests.entry(index).or_default();
+        *of_this = of_this.saturating_add(1);
+        if *of_this > limits::PLUGIN_MANIFESTS_OF_ONE {
+            // Said once; the others of the tree are looked at.
+            if *of_this == limits::PLUGIN_MANIFESTS_OF_ONE.saturating_add(1) {
+                self.fault(&place.file.clone(), Position::default(), FaultKind::TooMuch);
+            }
+            return;
+        }
         if !matches!(node.kind, Kind::Mapping(..)) || text(&node, "kind").is_none_or(str::is_empty) {
             let position = place.position(node.position);
             return self.fault(&place.file.clone(), position, FaultKind::NotAnObject);
+        }
+        if !self.keeps(&node) {
+            return self.fill(&place.file);
         }
         let mut plugin = Plugin::new(role, place, index, node);
         if let Engine::Exec { path } = &mut plugin.engine {
             path.truncate(path.floor_char_boundary(limits::PATH_BYTES));
         }
         self.walk.plugins.push(plugin);
+    }
+
+    /// Counts the nodes of what is kept; says whether there is room.
+    fn keeps(&mut self, node: &Node) -> bool {
+        match self.nodes_left.checked_sub(nodes(node)) {
+            Some(left) => {
+                self.nodes_left = left;
+                true
+            }
+            None => false,
+        }
     }
 
     fn add_edge(&mut self, index: usize, entry: &Entry, path: String, kustomization: Option<usize>) {
@@ -460,6 +509,16 @@ impl Walker<'_> {
             self.walk.faults.push(Fault { file: file.to_owned(), position, kind });
         }
     }
+}
+
+/// The nodes of a document; it is nested no deeper than [`limits::NESTING`].
+fn nodes(node: &Node) -> usize {
+    let below: usize = match &node.kind {
+        Kind::Mapping(pairs, _) => pairs.iter().map(|(key, value)| nodes(key).saturating_add(nodes(value))).sum(),
+        Kind::Sequence(items, _) => items.iter().map(nodes).sum(),
+        Kind::Scalar(..) => 0,
+    };
+    below.saturating_add(1)
 }
 
 fn role(field: Field) -> Role {

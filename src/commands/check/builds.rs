@@ -64,6 +64,9 @@ struct Part {
     is_taught: bool,
 }
 
+/// Most comparisons of one name with another, all builds together.
+const PAIRS: usize = 10_000_000;
+
 /// Most steps from a build to its parts, all builds together.
 const STEPS: usize = 1_000_000;
 
@@ -84,6 +87,7 @@ impl Builds<'_> {
         let known = self.known_names();
         let mut findings = Vec::new();
         let mut steps = STEPS;
+        let mut pairs = PAIRS;
         for (index, visited) in self.walk.kustomizations.iter().enumerate() {
             if referred.contains(&index) || visited.kustomization.is_component {
                 continue;
@@ -96,7 +100,7 @@ impl Builds<'_> {
             duplicates(&build, &mut findings);
             merges(&build, &mut findings);
             self.hashes(&build, &mut findings);
-            self.missing(&build, known.as_ref(), &mut findings);
+            self.missing(&build, known.as_ref(), &mut pairs, &mut findings);
         }
         self.ciphertext(&mut findings);
         findings
@@ -288,7 +292,8 @@ impl Builds<'_> {
         for made in hashed {
             let once = usize::from(made.is_inline);
             let is_referred = references.contains(made.name.as_str())
-                || renames && references.iter().any(|name| name.contains(made.name.as_str()));
+                || renames
+                    && (references.len() > MANY || references.iter().any(|name| name.contains(made.name.as_str())));
             let is_in_text = words.get(&mention(&made.name)).is_some_and(|count| *count > once);
             let kind = mentions.get(&mention(&made.name));
             if is_referred || is_in_text || kind.is_some() && is_taught || made.behavior.is_some() {
@@ -334,7 +339,14 @@ impl Builds<'_> {
         words
     }
 
-    fn missing(&self, build: &[(&Part, &Visited)], known: Option<&HashSet<u64>>, findings: &mut Vec<Finding>) {
+    /// `pairs` counts comparisons of names.
+    fn missing(
+        &self,
+        build: &[(&Part, &Visited)],
+        known: Option<&HashSet<u64>>,
+        pairs: &mut usize,
+        findings: &mut Vec<Finding>,
+    ) {
         let Some(known) = known else { return };
         // Where Secrets come from elsewhere altogether, nothing can be missing here.
         let is_ours = made_in(build).any(|made| made.is_ours);
@@ -351,9 +363,13 @@ impl Builds<'_> {
                 for object in objects.iter().filter(|object| object.is_workload()) {
                     for reference in &object.references {
                         let name = reference.name.as_str();
-                        let is_made = made.contains(name)
-                            || renames && made.iter().any(|made| !made.is_empty() && name.contains(made));
-                        if is_made || known.contains(&mention(name)) || name.contains(['$', '{']) {
+                        if made.contains(name) || known.contains(&mention(name)) {
+                            continue;
+                        }
+                        let Some(left) = pairs.checked_sub(made.len()) else { return };
+                        *pairs = left;
+                        let is_renamed = renames && made.iter().any(|made| !made.is_empty() && name.contains(made));
+                        if is_renamed || name.contains(['$', '{']) {
                             continue;
                         }
                         let near = made.iter().find(|made| is_near(name, made));
@@ -394,6 +410,9 @@ impl Builds<'_> {
         }
     }
 }
+
+/// More names than this are not compared one by one: what is asked for is taken to be among them.
+const MANY: usize = 1000;
 
 /// Largest patch whose words are looked at, in bytes.
 const PATCH_BYTES: usize = 256 << 10;
@@ -457,7 +476,8 @@ fn merges(build: &[(&Part, &Visited)], findings: &mut Vec<Finding>) {
     for made in made_in(build).filter(|made| made.is_ours && !made.name.is_empty()) {
         let Some(behavior) = made.behavior.as_deref() else { continue };
         let same = bases.get(made.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let has_base = !same.is_empty() || renames && bases.keys().any(|name| made.name.contains(name));
+        let has_base =
+            !same.is_empty() || renames && (bases.len() > MANY || bases.keys().any(|name| made.name.contains(name)));
         let name = Printable::new(&made.name);
         if !has_base && !is_open && !bases.contains_key("") {
             let message =

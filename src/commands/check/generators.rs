@@ -1,5 +1,6 @@
 //! Generator manifests of ours: what they say, what they name, whether they run.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::excerpts::Excerpts;
@@ -24,6 +25,10 @@ pub struct Generators<'a> {
     pub files: &'a Files,
     /// Whether a path lies in what was listed.
     pub is_listed: &'a dyn Fn(&str) -> bool,
+    /// Named files that may still be looked at.
+    pub looks_left: Cell<usize>,
+    /// Near names that may still be searched for; each reads a directory.
+    pub hints_left: Cell<usize>,
 }
 
 impl Generators<'_> {
@@ -150,6 +155,12 @@ impl Generators<'_> {
         if named.path.is_empty() || named.path.starts_with('/') || SourcePath::parse(&named.path).is_err() {
             return;
         }
+        let Some(left) = self.looks_left.get().checked_sub(1) else { return };
+        self.looks_left.set(left);
+        if left == 0 {
+            let message = "too many files are named: the rest was not looked at".to_owned();
+            return add(&rules::UNREADABLE, message, None, None);
+        }
         let Some(path) = kustomization::join(&visited.directory, &named.path) else {
             return add(&rules::OUTSIDE_ROOT, format!("{shown} leads out of the repository"), None, None);
         };
@@ -204,6 +215,8 @@ impl Generators<'_> {
 
     /// The near name of a file that is not there.
     fn missing(&self, named: &Named, visited: &Visited, plugin: &Plugin) -> (Option<String>, Option<Edit>) {
+        let Some(left) = self.hints_left.get().checked_sub(1) else { return (None, None) };
+        self.hints_left.set(left);
         let base = self.root.path().join(&visited.directory);
         let hint = SourcePath::parse(&named.path)
             .ok()

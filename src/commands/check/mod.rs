@@ -16,6 +16,7 @@ mod settings;
 mod sops_file;
 mod weak_key;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,7 @@ use crate::error::{Error, Failure, Record};
 use crate::findings::{self, Finding, RULES, Report, Rule, Severity, Tint, rules};
 use crate::jail::Root;
 use crate::kustomization;
+use crate::limits;
 use crate::process::{self, Output};
 use crate::secret::Secret;
 use crate::text::Printable;
@@ -296,7 +298,10 @@ fn across(scope: &Scope, files: &Files, settings: &Settings, env: &Environment, 
     let excerpts = Excerpts::new(root);
     let is_listed = |path: &str| scope.covers(path);
     let mut findings = kustomizations::check(&walk, files, &excerpts);
-    findings.extend(Generators { root, excerpts: &excerpts, walk: &walk, files, is_listed: &is_listed }.check());
+    let (looks_left, hints_left) = (Cell::new(limits::WALK_LOOKS), Cell::new(limits::CHECK_HINTS));
+    let generators =
+        Generators { root, excerpts: &excerpts, walk: &walk, files, is_listed: &is_listed, looks_left, hints_left };
+    findings.extend(generators.check());
     findings.extend(Builds { root, walk: &walk, files, excerpts: &excerpts }.check());
     findings.extend(recipients::check(files, &Configs::new(root, files)));
     findings.extend(recipients::shared_keys(files));

@@ -361,10 +361,10 @@ mod tests {
             let object = object(&format!("apiVersion: v1\nkind: Secret\nstringData:\n  {key}: \"{value}\"\n"));
             assert_eq!(!object.secret.expect("a Secret").plain.is_empty(), want, "{key} {value}");
         }
-        let encoded = object("apiVersion: v1\nkind: Secret\ndata: {a: JHtGT099, b: aHVudGVyMg==}\n");
+        let encoded = object("apiVersion: v1\nkind: Secret\ndata: {pass_a: JHtGT099, pass_b: aHVudGVyMg==}\n");
         let plain: Vec<_> =
             encoded.secret.expect("a Secret").plain.into_iter().map(|(key, _)| key.to_string()).collect();
-        assert_eq!(plain, ["b"]);
+        assert_eq!(plain, ["pass_b"]);
     }
 
     #[test]
