@@ -250,7 +250,7 @@ pub const POLICY_BYTES: usize = 1 << 20;
 /// Most rules of a policy.
 pub const POLICY_RULES: usize = 1000;
 
-/// Most patterns of a policy; each wildcard costs a compiled expression of some kilobytes in every run.
+/// Most patterns of a policy: they are read in every run.
 pub const POLICY_PATTERNS: usize = 10_000;
 
 /// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
@@ -265,3 +265,9 @@ pub const FINDINGS: usize = 5000;
 pub const FINDINGS_OF_A_RULE: usize = 20;
 /// Most creation rules of one `.sops.yaml` that are looked at.
 pub const CREATION_RULES: usize = 1000;
+
+/// Longest time that kustomize may take to say its version: it takes 20 ms.
+pub const VERSION_TIME: Duration = Duration::from_secs(10);
+
+/// Most wildcards of a pattern; real ones have three.
+pub const PATTERN_WILDCARDS: usize = 32;

@@ -43,9 +43,6 @@ pub struct BuildArgs {
 
     #[command(flatten)]
     pub flags: KustomizeFlags,
-
-    #[command(flatten)]
-    pub keys: KeyArgs,
 }
 
 /// kustomize's own flags that are handed on.

@@ -30,7 +30,6 @@ const HINT: &str =
 /// # Errors
 /// Nothing on standard input, or as [`filter`].
 pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
-    let env = &args.keys.apply(env);
     if process::stdin_is_terminal() {
         return Err(Record::new(Failure::Usage, "no manifests: standard input is a terminal")
             .hint("kustomize build DIR | unsops filter --source DIR, or helm template … | unsops filter")

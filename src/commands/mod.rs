@@ -41,9 +41,11 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Doctor(args) => doctor::doctor(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
         Command::Man(args) => Ok(completions::man(&args)?),
+        Command::Doctor(args) => doctor::doctor(&args, &args.keys.apply(env), deadline),
         Command::Explain(args) => explain::explain(&args, &args.keys.apply(env), deadline),
         Command::Filter(args) => filter::run(&args, &args.keys.apply(env), deadline),
         Command::Diff(args) => diff::diff(&args, &args.keys.apply(env), deadline),
+        Command::Man(args) => Ok(completions::man(&args)?),
         Command::Render(args) => render::render(&args, &args.keys.apply(env), deadline),
     }
 }

@@ -21,6 +21,7 @@ mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure_kv;
 mod claim;
+mod command_line;
 mod directory;
 mod exec;
 #[cfg(feature = "gcp")]
