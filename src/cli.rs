@@ -12,6 +12,7 @@ mod explain;
 mod filter;
 mod install;
 mod key_args;
+mod policy;
 mod render;
 
 use std::ffi::{OsStr, OsString};
@@ -34,6 +35,7 @@ pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::filter::FilterArgs;
 pub use self::install::InstallArgs;
 pub use self::key_args::KeyArgs;
+pub use self::policy::PolicyArgs;
 pub use self::render::RenderArgs;
 
 /// How the process was called.
@@ -83,7 +85,7 @@ struct Arguments {
 /// The sub-commands; each has its arguments in a file of its own beside this one, and its work in `commands`.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     Cmp(CmpArgs),
     Check(CheckArgs),
     Completions(CompletionsArgs),

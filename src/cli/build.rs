@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::KeyArgs;
+
 /// Print what `kustomize build` prints, with every generator of our kinds carried out
 ///
 /// kustomize is started without its flags that let a repository run programs; generators of our kinds are carried out
@@ -35,6 +37,9 @@ pub struct BuildArgs {
     /// Write to this file (mode 0600) instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 
     #[command(flatten)]
     pub flags: KustomizeFlags,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::color::ColorChoice;
+use super::{ColorArgs, KeyArgs};
 
 /// Say what changed between two states of encrypted files or Secrets, never a value
 ///
@@ -31,9 +31,11 @@ pub struct DiffArgs {
     #[arg(long, short, value_enum, default_value_t, value_name = "FORM")]
     pub output: DiffForm,
 
-    /// When to use colours
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: ColorChoice,
+    #[command(flatten)]
+    pub color: ColorArgs,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 
     /// Print nothing, only set the exit code
     #[arg(long, short)]

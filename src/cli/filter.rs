@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::KeyArgs;
+
 /// Decrypt what is encrypted among manifests on standard input
 ///
 /// Objects with a `sops` field, values of Secrets that are SOPS files, and Secrets made of an encrypted dotenv file
@@ -19,4 +21,7 @@ pub struct FilterArgs {
     /// be missing or come from another file with the same key
     #[arg(long)]
     pub accept_reordered: bool,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }

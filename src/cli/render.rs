@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::KeyArgs;
+
 /// Print the final manifests with every value of a Secret redacted
 ///
 /// Without keys, each encrypted value becomes a placeholder made from its ciphertext: the same until the value is
@@ -37,6 +39,9 @@ pub struct RenderArgs {
     /// Leave out the mark that no API server takes, for validators that check as an API server does
     #[arg(long, conflicts_with = "reveal")]
     pub for_validators: bool,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 
     /// Say nothing on standard error when it works
     #[arg(long, short)]

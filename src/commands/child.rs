@@ -26,7 +26,6 @@ pub struct Ended {
 }
 
 /// How a program is started.
-#[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// What it is called in messages.
     pub name: &'static str,
@@ -37,6 +36,9 @@ pub struct Start<'a> {
     pub dir: &'a Path,
     /// The whole environment.
     pub variables: &'a [(OsString, OsString)],
+    /// It stays in our process group, because someone may stop that as a whole (`argocd-cmp-server`); else it has one of its
+    /// own, and is stopped with everything that it started.
+    pub stays_in_group: bool,
 }
 
 /// Runs it to its end. Standard input is empty.
@@ -45,9 +47,9 @@ pub struct Start<'a> {
 /// It cannot be started, prints too much, or is not done by the deadline; then it was stopped with what it started.
 pub fn run(start: &Start<'_>, deadline: Deadline) -> Result<Ended, Record> {
     let (child, guard) = spawn(start)?;
-    let mut program = Program { name: start.name, child, _guard: guard };
-    let (stdout, stderr) = program.read(deadline)?;
-    let status = program.wait(deadline)?;
+    let mut running = Running { name: start.name, child, _guard: guard };
+    let (stdout, stderr) = running.read(deadline)?;
+    let status = running.wait(deadline)?;
     Ok(Ended { status, stdout, stderr })
 }
 
@@ -55,6 +57,10 @@ pub fn run(start: &Start<'_>, deadline: Deadline) -> Result<Ended, Record> {
 fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
     let refuse = |what: &str| Record::new(Failure::Usage, format!("{} {what}", start.name)).hint(start.install);
     let mut command = Command::new(start.program);
+    if !start.stays_in_group {
+        // It can then be stopped with everything that it started.
+        command.process_group(0);
+    }
     command
         .args(start.args)
         .current_dir(start.dir)
@@ -62,9 +68,7 @@ fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
         .envs(start.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // It can then be stopped with everything that it started.
-        .process_group(0);
+        .stderr(Stdio::piped());
     interruption::start(|| command.spawn()).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refuse("or its interpreter does not exist"),
         ErrorKind::PermissionDenied => refuse("is not executable by this user"),
@@ -72,13 +76,13 @@ fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
     })
 }
 
-struct Program {
+struct Running {
     name: &'static str,
     child: Child,
     _guard: Guard,
 }
 
-impl Program {
+impl Running {
     /// Reads both streams to their ends.
     fn read(&mut self, deadline: Deadline) -> Result<(SecretBytes, SecretBytes), Record> {
         let (mut stdout, mut stderr) = (self.child.stdout.take(), self.child.stderr.take());
@@ -160,19 +164,16 @@ fn read_some<R: Read>(stream: &mut Option<R>, chunk: &mut [u8], mut take: impl F
     }
 }
 
-impl Drop for Program {
+impl Drop for Running {
     /// Stops what still runs. Until `wait` has returned, the process id and its group cannot belong to anyone else.
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            stop_group(self.child.id());
-            _ = self.child.kill();
-            _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
         }
-    }
-}
-
-fn stop_group(id: u32) {
-    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
-        _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }

@@ -19,18 +19,27 @@ pub const TOKEN: &str = "ENC[AES256_GCM,data:";
 /// # Errors
 /// Nothing there, not YAML, or the objects that are encrypted, by kind and name.
 pub fn check(manifests: &[u8]) -> Result<(), Error> {
-    let documents = yaml::parse(manifests).map_err(|error| {
-        Record::new(Failure::Generator, format!("the manifests that came out are not YAML: {error}"))
-    })?;
-    let objects = documents.iter().filter(|document| matches!(document.root.kind, Kind::Mapping(..)));
-    if objects.count() == 0 {
-        return Err(Record::new(Failure::Generator, "nothing came out: the result has no object")
-            .hint("an empty result would make Argo CD delete what it has deployed")
-            .into());
+    let mut found = Vec::new();
+    let mut has_object = false;
+    // One after the other: all at once would take a hundred bytes for each value.
+    for text in documents_of(manifests) {
+        let documents = yaml::parse(text).map_err(|error| {
+            Record::new(Failure::Generator, format!("the manifests that came out are not YAML: {error}"))
+        })?;
+        has_object |= documents.iter().any(|document| matches!(document.root.kind, Kind::Mapping(..)));
+        found.extend(documents.iter().filter_map(|document| left_in(&document.root)));
+        found.truncate(limits::ERRORS);
     }
-    let found: Vec<Record> =
-        documents.iter().filter_map(|document| left_in(&document.root)).take(limits::ERRORS).collect();
+    if !has_object {
+        return Err(nothing().into());
+    }
     Error::collect(found).map_or(Ok(()), Err)
+}
+
+/// There is no object in what came out.
+pub fn nothing() -> Record {
+    Record::new(Failure::Generator, "nothing came out: the result has no object")
+        .hint("an empty result would make Argo CD delete what it has deployed")
 }
 
 /// What is encrypted in an object that may not be.
@@ -75,7 +84,10 @@ pub fn name(object: &Node) -> Printable {
 fn first_encrypted(root: &Node) -> Option<String> {
     let Kind::Mapping(entries, _) = &root.kind else { return None };
     entries.iter().find_map(|(key, value)| {
-        let name = text(key)?;
+        let name = text(key).unwrap_or("?");
+        if holds_token(name, false) {
+            return Some("a key".to_owned());
+        }
         let is_base64 = matches!(name, "data" | "binaryData");
         below(value, is_base64).map(|rest| format!("{name}{rest}"))
     })
@@ -91,7 +103,7 @@ fn below(node: &Node, is_base64: bool) -> Option<String> {
         Kind::Mapping(entries, _) => entries.iter().find_map(|(key, value)| {
             let name = text(key).unwrap_or("?");
             if holds_token(name, false) {
-                return Some(String::new());
+                return Some(".a key".to_owned());
             }
             below(value, is_base64).map(|rest| format!(".{name}{rest}"))
         }),
@@ -102,6 +114,39 @@ fn holds_token(value: &str, is_base64: bool) -> bool {
     value.contains(TOKEN)
         || is_base64
             && decode(value).is_some_and(|bytes| bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()))
+}
+
+/// Whether bytes contain a text that begins with a capital letter rare in manifests; linear in practice.
+pub fn contains(bytes: &[u8], text: &[u8]) -> bool {
+    let Some((&first, _)) = text.split_first() else { return true };
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|&byte| byte == first) {
+        rest = rest.get(at..).unwrap_or_default();
+        if rest.starts_with(text) {
+            return true;
+        }
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
+}
+
+/// The documents of a stream: each begins with its `---`, where it has one.
+pub fn documents_of(stream: &[u8]) -> Vec<&[u8]> {
+    let mut chunks = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    for line in stream.split_inclusive(|&byte| byte == b'\n') {
+        let is_separator = line
+            .strip_prefix(b"---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b" ") || rest.trim_ascii_start().is_empty());
+        if is_separator && at > start {
+            chunks.extend(stream.get(start..at));
+            start = at;
+        }
+        at += line.len();
+    }
+    chunks.extend(stream.get(start..).filter(|rest| !rest.is_empty()));
+    chunks
 }
 
 /// Bytes of base64 that may be broken into lines.
@@ -124,5 +169,70 @@ pub fn text(node: &Node) -> Option<&str> {
     match &node.kind {
         Kind::Scalar(text, _) => Some(text),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEALED: &str = "ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]";
+
+    fn report(manifests: &str) -> String {
+        check(manifests.as_bytes()).map_or_else(|error| error.report(), |()| "clean".to_owned())
+    }
+
+    #[test]
+    fn finds_ciphertext_wherever_it_stands() {
+        let base64 = STANDARD.encode(format!("a: {SEALED}\n"));
+        let (first, rest) = base64.split_at(20);
+        for (manifest, place) in [
+            (format!("kind: A\nx: {SEALED}\n"), "at x"),
+            (format!("kind: A\nx: {{y: [1, 'before {SEALED} after']}}\n"), "at x.y[1]"),
+            (format!("kind: Secret\ndata: {{k: {base64}}}\n"), "at data.k"),
+            (format!("kind: Secret\ndata:\n  k: |\n    {first}\n    {rest}\n"), "at data.k"),
+            (format!("kind: ConfigMap\nbinaryData: {{k: {base64}}}\n"), "at binaryData.k"),
+            ("kind: A\nsops: {mac: '', lastmodified: x}\n".to_owned(), "at sops"),
+            (format!("kind: A\n---\nkind: B\n? {SEALED}\n: x\n"), "B: encrypted"),
+        ] {
+            assert!(report(&manifest).contains(place), "{manifest}: {}", report(&manifest));
+        }
+    }
+
+    #[test]
+    fn leaves_alone_what_only_looks_like_it() {
+        for manifest in [
+            "kind: A\nx: ENC of sorts\nsops: yes\n",
+            "kind: Secret\ndata: {k: '!'}\n",
+            "kind: Sops\nsops: {version: 1}\n",
+        ] {
+            assert_eq!(report(manifest), "clean", "{manifest}");
+        }
+        let opted_out = format!(
+            "kind: A\nmetadata: {{annotations: {{{OPT_OUT}: disabled}}}}\nx: {SEALED}\nsops: {{mac: a, version: b}}\n"
+        );
+        assert_eq!(report(&opted_out), "clean");
+    }
+
+    #[test]
+    fn nothing_is_an_error() {
+        for manifests in ["", "# x\n", "---\n---\n", "text\n"] {
+            assert!(report(manifests).contains("nothing came out"), "{manifests}");
+        }
+    }
+
+    fn pieces(stream: &str) -> Vec<&str> {
+        documents_of(stream.as_bytes()).into_iter().map(|chunk| std::str::from_utf8(chunk).unwrap()).collect()
+    }
+
+    #[test]
+    fn stream_is_cut_before_each_separator_and_nothing_is_lost() {
+        assert_eq!(pieces("a: 1\n---\nb: 2\n"), ["a: 1\n", "---\nb: 2\n"]);
+        assert_eq!(pieces("---\r\na: 1\r\n--- # x\r\nb: 2"), ["---\r\na: 1\r\n", "--- # x\r\nb: 2"]);
+        assert_eq!(pieces("a: |\n  ---\n  x\n---x: 1\n"), ["a: |\n  ---\n  x\n---x: 1\n"]);
+        assert_eq!(pieces(""), [""; 0]);
+        for stream in ["---", "---\n---\n", "\n---\n\n", "a\n--- b\n---"] {
+            assert_eq!(pieces(stream).concat(), stream);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `unsops filter`: manifests in, the same manifests with what is encrypted among them decrypted.
 
+use super::encrypted::{TOKEN, contains, documents_of};
 use super::in_place::{Decryption, Sources, mac_of};
 use super::{encrypted, policy, records};
 use crate::cli::FilterArgs;
@@ -15,7 +16,7 @@ use crate::sops::Format;
 use crate::sops::mac::Unordered;
 use crate::sops::reordered::Witness;
 use crate::yaml::writer::write_manifest;
-use crate::yaml::{self, Document};
+use crate::yaml::{self, Document, Kind};
 
 /// The next step where a proof is missing although there are sources.
 const HINT_SOURCE: &str = "no file of --source has this MAC and verifies: name the directory with the files that kustomize read, as they were then";
@@ -40,8 +41,8 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
             .hint("the program before the pipe printed nothing: with `set -o pipefail` its failure is seen")
             .into());
     }
-    let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
-    let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+    let key_policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
+    let keyring = Keyring::from_environment(env, key_policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let root = match &args.source {
         Some(dir) => Some(Root::with(dir).map_err(records::of_file)?),
         None => None,
@@ -70,72 +71,75 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
 pub fn filter(manifests: &[u8], decryption: &Decryption<'_>) -> Result<SecretBytes, Error> {
     let mut out = Vec::with_capacity(manifests.len());
     let mut failed = Vec::new();
-    let chunks: Vec<Chunk<'_>> = chunks(manifests).into_iter().map(Chunk::parse).collect::<Result<_, _>>()?;
-    take_whole_files(manifests, &chunks, decryption);
-    for chunk in chunks {
-        let text = chunk.text;
-        match chunk.filter(decryption) {
-            Ok(None) => out.extend_from_slice(text),
+    let mut has_object = false;
+    take_whole_files(manifests, decryption)?;
+    for chunk in documents_of(manifests) {
+        match filter_chunk(chunk, decryption, &mut has_object) {
+            Ok(None) => out.extend_from_slice(chunk),
             Ok(Some(filtered)) => {
-                if !out.is_empty() || text.starts_with(b"---") {
+                if !out.is_empty() || chunk.starts_with(b"---") {
                     end_line(&mut out);
                     out.extend_from_slice(b"---\n");
                 }
                 out.extend_from_slice(filtered.expose().as_bytes());
             }
-            Err(record) => failed.push(record),
+            Err(records) => failed.extend(records),
         }
+        failed.truncate(limits::ERRORS);
     }
     if let Some(error) = Error::collect(failed) {
         return Err(error);
     }
-    encrypted::check(&out)?;
-    Ok(Secret::new(out))
+    if has_object { Ok(Secret::new(out)) } else { Err(encrypted::nothing().into()) }
 }
 
-/// A piece of the stream that holds one document, rarely more (`...` ends one, too).
-struct Chunk<'s> {
-    text: &'s [u8],
-    documents: Vec<Document>,
+/// The text that takes the place of a document; `None` where nothing in it is encrypted.
+fn filter_chunk(
+    chunk: &[u8],
+    decryption: &Decryption<'_>,
+    has_object: &mut bool,
+) -> Result<Option<Secret<String>>, Vec<Record>> {
+    let mut documents = parse(chunk).map_err(|record| vec![record])?;
+    let is_whole = documents.len() == 1;
+    let mut has_any = false;
+    for document in &mut documents {
+        *has_object |= matches!(document.root.kind, Kind::Mapping(..));
+        let original = is_whole.then_some(chunk);
+        has_any |= decryption.object(&mut document.root, original).map_err(|record| vec![record])?;
+    }
+    let left: Vec<Record> = documents.iter().filter_map(|document| encrypted::left_in(&document.root)).collect();
+    if !left.is_empty() {
+        return Err(left);
+    }
+    if !has_any {
+        return Ok(None);
+    }
+    let plain = documents.into_iter().map(|document| Document { root: document.root, ..Document::default() });
+    let texts: Vec<String> = plain.map(|document| write_manifest(&document)).collect();
+    Ok(Some(Secret::new(texts.join("---\n"))))
 }
 
-impl<'s> Chunk<'s> {
-    fn parse(text: &'s [u8]) -> Result<Self, Record> {
-        let refuse =
-            |error| Record::new(Failure::Generator, format!("a document on standard input is not YAML: {error}"));
-        Ok(Self { text, documents: yaml::parse(text).map_err(refuse)? })
-    }
-
-    /// The MAC of an encrypted document.
-    fn mac(&self) -> Option<&str> {
-        match self.documents.as_slice() {
-            [document] => mac_of(&document.root),
-            _ => None,
-        }
-    }
-
-    /// The text that takes its place; `None` where nothing in it is encrypted.
-    fn filter(mut self, decryption: &Decryption<'_>) -> Result<Option<Secret<String>>, Record> {
-        let is_whole = self.documents.len() == 1;
-        let mut has_any = false;
-        for document in &mut self.documents {
-            has_any |= decryption.object(&mut document.root, is_whole.then_some(self.text))?;
-        }
-        if !has_any {
-            return Ok(None);
-        }
-        let plain = self.documents.into_iter().map(|document| Document { root: document.root, ..Document::default() });
-        let texts: Vec<String> = plain.map(|document| write_manifest(&document)).collect();
-        Ok(Some(Secret::new(texts.join("---\n"))))
-    }
+fn parse(chunk: &[u8]) -> Result<Vec<Document>, Record> {
+    yaml::parse(chunk)
+        .map_err(|error| Record::new(Failure::Generator, format!("a document of the input is not YAML: {error}")))
 }
 
 /// An encrypted file of several documents has one MAC, which stands in each of them: where they follow one another, as
 /// in the file, they prove each other.
-fn take_whole_files(stream: &[u8], chunks: &[Chunk<'_>], decryption: &Decryption<'_>) {
+fn take_whole_files(stream: &[u8], decryption: &Decryption<'_>) -> Result<(), Record> {
+    let mut chunks = Vec::new();
+    for chunk in documents_of(stream) {
+        // Few are encrypted, and only those are taken apart twice.
+        let documents = if contains(chunk, TOKEN.as_bytes()) { parse(chunk)? } else { Vec::new() };
+        let mac = match documents.as_slice() {
+            [document] => mac_of(&document.root).map(str::to_owned),
+            _ => None,
+        };
+        chunks.push((chunk, mac));
+    }
     let mut start = 0;
-    for run in chunks.chunk_by(|one, next| one.mac().is_some() && one.mac() == next.mac()) {
-        let length: usize = run.iter().map(|chunk| chunk.text.len()).sum();
+    for run in chunks.chunk_by(|(_, one), (_, next)| one.is_some() && one == next) {
+        let length: usize = run.iter().map(|(chunk, _)| chunk.len()).sum();
         let text = stream.get(start..start + length).unwrap_or_default();
         start += length;
         if run.len() > 1
@@ -144,25 +148,7 @@ fn take_whole_files(stream: &[u8], chunks: &[Chunk<'_>], decryption: &Decryption
             decryption.sources.add(witness);
         }
     }
-}
-
-/// The documents of a stream: each begins with its `---`, where it has one.
-fn chunks(stream: &[u8]) -> Vec<&[u8]> {
-    let mut chunks = Vec::new();
-    let mut start = 0;
-    let mut at = 0;
-    for line in stream.split_inclusive(|&byte| byte == b'\n') {
-        let is_separator = line
-            .strip_prefix(b"---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b" ") || rest.trim_ascii_start().is_empty());
-        if is_separator && at > start {
-            chunks.extend(stream.get(start..at));
-            start = at;
-        }
-        at += line.len();
-    }
-    chunks.extend(stream.get(start..).filter(|rest| !rest.is_empty()));
-    chunks
+    Ok(())
 }
 
 fn end_line(out: &mut Vec<u8>) {

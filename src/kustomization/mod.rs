@@ -20,6 +20,7 @@ mod remote;
 mod tests;
 mod walk;
 
+pub use crate::yaml::fields::{entries, field, text, text_node};
 pub use file::{Entry, FILE_NAMES, Field, Kustomization, Patch, Sources, UnknownField, WrongType};
 pub use place::{clean, join, parent};
 pub use plugin::{Engine, Named, Plugin, PluginKind, PluginPlace, Role};

@@ -44,8 +44,7 @@ pub fn split_remote_root(entry: &str) -> Option<(&str, String)> {
         (None, colon) => colon,
         (slash, _) => slash,
     };
-    let Some(path) = end.and_then(|end| rest.get(end.saturating_add(1)..)) else { return None };
-    split_repository(path)
+    split_repository(end.and_then(|end| rest.get(end.saturating_add(1)..))?)
 }
 
 /// `_git/`, `//` and `.git` end the repository's path, else it is two segments.

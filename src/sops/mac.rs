@@ -134,3 +134,24 @@ impl ComputedMac {
         bool::from(is_equal).then_some(MacVerified(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proves(pairs: &[(&str, Option<&str>)]) -> bool {
+        let pairs = pairs
+            .iter()
+            .map(|(copied, original)| Pair { copied: copied.as_bytes(), original: original.map(str::as_bytes) });
+        MacVerified::of_copy(&MacVerified(()), pairs).is_some()
+    }
+
+    #[test]
+    fn copy_is_proven_only_if_every_value_stands_in_its_file() {
+        assert!(proves(&[("mac", Some("mac")), ("a", Some("a"))]));
+        assert!(!proves(&[("mac", Some("mac")), ("a", Some("b"))]));
+        assert!(!proves(&[("mac", Some("mac")), ("a", None)]));
+        assert!(!proves(&[("mac", Some("ma")), ("a", Some("a"))]));
+        assert!(!proves(&[]));
+    }
+}

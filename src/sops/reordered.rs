@@ -22,6 +22,8 @@ pub struct Witness {
     mac: String,
     /// One per document of the file.
     tokens: Vec<Tokens>,
+    /// The document that each token stands in. No two are the same: each has its own random IV.
+    documents: HashMap<Vec<u8>, usize>,
 }
 
 /// Encrypted values by place; `None` where a place is there twice. Of each the token, and the way to its plaintext.
@@ -47,8 +49,13 @@ impl Witness {
     pub fn open(file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Self, SopsError> {
         let cleartext = super::decrypt(file, format, keys)?;
         let Document { tree, metadata } = store::load(format, file, cleartext.reading())?;
-        let tokens = tree.documents.iter().map(tokens_of).collect();
-        Ok(Self { cleartext, mac: metadata.mac, tokens })
+        let tokens: Vec<Tokens> = tree.documents.iter().map(tokens_of).collect();
+        let documents = tokens
+            .iter()
+            .enumerate()
+            .flat_map(|(index, tokens)| tokens.values().flatten().map(move |(token, _)| (token.clone(), index)))
+            .collect();
+        Ok(Self { cleartext, mac: metadata.mac, tokens, documents })
     }
 
     /// The file's MAC, as it stands there.
@@ -69,26 +76,25 @@ impl Witness {
             [document] => tokens_of(document),
             _ => return Err(Mismatch::OtherFile),
         };
-        for (original, plain) in self.tokens.iter().zip(&self.cleartext.tree().documents) {
-            let mac = Pair { copied: metadata.mac.as_bytes(), original: Some(self.mac.as_bytes()) };
-            let values = found.iter().map(|(place, token)| Pair {
-                // A place that is there twice is never equal.
-                copied: token.as_ref().map_or(&[][..], |(token, _)| token),
-                original: original.get(place).and_then(Option::as_ref).map(|(token, _)| token.as_slice()),
-            });
-            let Some(proof) = MacVerified::of_copy(self.cleartext.proof(), std::iter::once(mac).chain(values)) else {
-                continue;
-            };
-            for document in &mut tree.documents {
-                let take = |place: &[u8]| {
-                    let (_, way) = original.get(place)?.as_ref()?;
-                    value_at(plain, way)
-                };
-                replace(document, &take);
-            }
-            return Ok(Cleartext::new(tree, Format::Yaml, Reading::Current, proof));
+        // A copy from which every encrypted value was taken is one of any document.
+        let index = match found.values().next() {
+            Some(token) => token.as_ref().and_then(|(token, _)| self.documents.get(token)).ok_or(Mismatch::Value)?,
+            None => &0,
+        };
+        let original = self.tokens.get(*index).ok_or(Mismatch::Value)?;
+        let plain = self.cleartext.tree().documents.get(*index).ok_or(Mismatch::Value)?;
+        let mac = Pair { copied: metadata.mac.as_bytes(), original: Some(self.mac.as_bytes()) };
+        let values = found.iter().map(|(place, token)| Pair {
+            // A place that is there twice is never equal.
+            copied: token.as_ref().map_or(&[][..], |(token, _)| token),
+            original: original.get(place).and_then(Option::as_ref).map(|(token, _)| token.as_slice()),
+        });
+        let proof = MacVerified::of_copy(self.cleartext.proof(), std::iter::once(mac).chain(values));
+        let proof = proof.ok_or(Mismatch::Value)?;
+        for document in &mut tree.documents {
+            replace(document, &|place: &[u8]| value_at(plain, &original.get(place)?.as_ref()?.1));
         }
-        Err(Mismatch::Value)
+        Ok(Cleartext::new(tree, Format::Yaml, Reading::Current, proof))
     }
 }
 
@@ -243,7 +249,7 @@ fn leaf(value: &Value) -> Option<Value> {
         Value::Int(value) => Value::Int(*value),
         Value::Null => Value::Null,
         Value::Str(text) => Value::Str(text.duplicate()),
-        Value::Time(time) => Value::Time(time.clone()),
+        Value::Time(time) => Value::Time(*time),
         Value::Branch(_) | Value::Comment(_) | Value::List(_) => return None,
     })
 }

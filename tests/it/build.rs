@@ -93,15 +93,42 @@ fn reads_generators_inline_in_directories_components_and_lists() {
 
 #[test]
 fn base_through_two_overlays_and_a_link() {
-    let case = app("resources: [../a, ../b]\n")
-        .file("a/kustomization.yaml", "resources: [../link]\nnamePrefix: a-\n")
-        .file("b/kustomization.yaml", "resources: [../base]\nnamePrefix: b-\n")
+    for manifest in [FUNCTION, GENERATOR] {
+        let case = app("resources: [../a, ../b]\n")
+            .file("a/kustomization.yaml", "resources: [../link]\nnamePrefix: a-\n")
+            .file("b/kustomization.yaml", "resources: [../base]\nnamePrefix: b-\n")
+            .file("base/kustomization.yaml", "generators: [g.yaml]\n")
+            .file("base/g.yaml", manifest)
+            .fixture("enc/3.13.3/text.txt", "base/secret.enc.txt");
+        symlink("base", case.root().join("link")).expect("a link");
+        let Some(run) = run(case) else { return };
+        assert!(run.text().contains("name: a-s\n") && run.text().contains("name: b-s\n"));
+    }
+}
+
+#[test]
+fn without_git_the_working_directory_is_the_root() {
+    let case = Case::without_git()
+        .key("age.txt")
+        .file("overlay/kustomization.yaml", "resources: [../base]\n")
         .file("base/kustomization.yaml", "generators: [g.yaml]\n")
         .file("base/g.yaml", FUNCTION)
-        .fixture("enc/3.13.3/text.txt", "base/secret.enc.txt");
-    symlink("base", case.root().join("link")).expect("a link");
+        .fixture("enc/3.13.3/text.txt", "base/secret.enc.txt")
+        .args(["build", "overlay"]);
     let Some(run) = run(case) else { return };
-    assert!(run.text().contains("name: a-s\n") && run.text().contains("name: b-s\n"));
+    assert!(run.text().contains("name: s\n"));
+}
+
+#[test]
+fn lists_within_lists_hide_nothing() {
+    for manifest in [
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: viaduct.ai/v1\n  kind: SomeList\n  metadata: {name: l}\n  items:\n  - {apiVersion: v1, kind: ../../../../../../../../../bin/sh, metadata: {name: e}}\n",
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: builtin\n  kind: SomeList\n  metadata: {name: l}\n  items:\n  - {apiVersion: x/v1, kind: Evil, metadata: {name: e}}\n",
+    ] {
+        let Some(run) = run(app("generators: [l.yaml]\n").file("app/l.yaml", manifest)) else { return };
+        let message = run.failure(3);
+        assert!(message.contains("an apiVersion or kind that no plugin can have"), "{message}");
+    }
 }
 
 #[test]
@@ -488,7 +515,7 @@ fn helm_charts_are_rendered_and_bring_no_plugins() {
         .file("app/charts/c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n")
         .file("app/charts/c/values.yaml", "")
         .file("app/charts/c/templates/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\ndata: {v: '{{ .Capabilities.KubeVersion }}'}\n")
-        .file("app/home/.data/plugins/evil/plugin.yaml", "name: evil\nversion: 0.1.0\ncommand: /bin/false\nhooks: {}\n");
+        .env("PATH", "/usr/bin:/bin");
     let case = case
         .args(["--enable-helm", "--helm-kube-version", "1.30.0", "--helm-command"])
         .arg(helm)
@@ -497,4 +524,27 @@ fn helm_charts_are_rendered_and_bring_no_plugins() {
     let run = case.run();
     assert!(run.text().contains("v: v1.30.0") && run.text().contains("name: s\n"), "{}", run.redacted());
     assert_no_canary("stderr", &run.stderr);
+}
+
+/// `configHome` of a kustomization makes a directory of the repository the place of helm's plugins, and the scheme of a
+/// chart's repository chooses one of them.
+#[test]
+fn helm_plugins_of_a_repository_do_not_run() {
+    let (Some(kustomize), Some(helm)) = (tool("kustomize"), tool("helm")) else { return };
+    let case = Case::new()
+        .file("kustomization.yaml", "helmCharts: [{name: c, repo: 'evil://x', version: 1.0.0}]\nhelmGlobals: {configHome: home}\n")
+        .file("home/.data/plugins/evil/plugin.yaml", "name: evil\nversion: 0.1.0\nusage: x\ndescription: x\ncommand: x\ndownloaders: [{command: bin/evil, protocols: [evil]}]\n")
+        .file("home/.data/plugins/evil/bin/evil", "#!/bin/sh\n: > \"$HELM_PLUGIN_DIR/ran\"\nexit 1\n")
+        .env("PATH", "/usr/bin:/bin")
+        .args(["build", ".", "--enable-helm", "--helm-command"])
+        .arg(&helm);
+    let ran = case.root().join("home/.data/plugins/evil/ran");
+    make_executable(&case.root().join("home/.data/plugins/evil/bin/evil"));
+    // kustomize itself does run it: otherwise this test would show nothing.
+    assert_ne!(case.run_program(&kustomize).status, Some(0));
+    assert!(ran.exists(), "helm has changed where it looks for plugins");
+    fs::remove_file(&ran).expect("made just now");
+    let case = case.arg("--kustomize").arg(kustomize);
+    case.run().failure(3);
+    assert!(!ran.exists(), "a plugin of the repository ran");
 }

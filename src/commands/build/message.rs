@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::service::Answered;
 use crate::commands::encrypted::{decode, field, text};
+use crate::limits;
 use crate::text::Printable;
 use crate::yaml::{self, Kind, Node};
 
@@ -56,7 +57,21 @@ pub(super) fn scrub(stderr: &[u8], answered: &[Answered], paths: &[(&Path, &str)
     }
     let message = mask(&message, answered);
     let message = message.trim_end_matches([' ', ':', '\'', '"', '[', '(']);
-    (!message.is_empty()).then(|| Printable::reason(message))
+    (!message.is_empty()).then(|| Printable::reason(&ending(message)))
+}
+
+/// The end of a message that is too long: kustomize puts the cause last, after every base on the way to it.
+fn ending(message: &str) -> String {
+    let length = message.chars().count();
+    match length.checked_sub(limits::REASON_CHARS / 2) {
+        Some(skipped) if length > limits::REASON_CHARS => {
+            message.chars().skip(skipped).fold("…".into(), |mut end: String, c| {
+                end.push(c);
+                end
+            })
+        }
+        _ => message.to_owned(),
+    }
 }
 
 fn mask(message: &str, answered: &[Answered]) -> String {
@@ -152,5 +167,77 @@ impl<'m> Mask<'m> {
             is_in_mask = is_masked;
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::secret::SecretBytes;
+
+    const ANSWER: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: some-name}\nstringData: {k: hunter2-secret, pin: '4711'}\ndata: {b: c3Ryb25nLXNlY3JldA==}\n";
+
+    fn scrubbed(stderr: &str) -> String {
+        let answered = Answered {
+            dir: PathBuf::new(),
+            api_version: String::new(),
+            kind: String::new(),
+            answer: SecretBytes::from(ANSWER),
+        };
+        let paths = [(Path::new("/tmp/private/tree"), "")];
+        scrub(stderr.as_bytes(), &[answered], &paths).map(|message| message.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn keeps_what_helps() {
+        assert_eq!(
+            scrubbed(
+                "# Warning: 'x' is deprecated\nError: accumulating: open /tmp/private/tree/app/no.yaml: no such file\n"
+            ),
+            "accumulating: open /app/no.yaml: no such file"
+        );
+        assert_eq!(scrubbed("no error word\n"), "no error word");
+        assert_eq!(
+            scrubbed("Error: id some-name exists; behavior must be merge or replace\n"),
+            "id some-name exists; behavior must be merge or replace"
+        );
+    }
+
+    #[test]
+    fn keeps_the_end_of_what_is_long() {
+        let message = scrubbed(&format!("Error: {}the cause", "accumulating resources from x: ".repeat(100)));
+        assert!(
+            message.starts_with('…') && message.ends_with("the cause") && message.chars().count() < 600,
+            "{message}"
+        );
+    }
+
+    /// Heads of kustomize's errors that go on with whole resources or values.
+    #[test]
+    fn cuts_resources_and_values() {
+        for (stderr, left) in [
+            ("Error: found multiple objects [{\"apiVersion\":\"v1\",\"data\":{\"a\":\"b\"}}]", ""),
+            ("Error: namespace transformation produces ID conflict: [{\"x\": 1}]", "namespace transformation"),
+            ("Error: found multiple possible referrals\nkind: Secret\nstringData: ...", ""),
+            ("Error: options.index 3 is out of bounds for value LEAKME", "options.index 3 is out of bounds"),
+            ("Error: map[string]interface {}{\"kind\":\"Secret\"}: json: unsupported type", ""),
+            ("Error: received error x for the following resource:\napiVersion: v1\n", "received error x"),
+            (
+                "Error: wrong node kind: expected MappingNode but got ScalarNode: node contents:\nLEAKME",
+                "wrong node kind: expected MappingNode but got ScalarNode",
+            ),
+        ] {
+            assert_eq!(scrubbed(stderr), left, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn masks_what_this_build_has_decrypted() {
+        assert_eq!(scrubbed("Error: cannot parse hunter2-secret as a number"), "cannot parse … as a number");
+        assert_eq!(scrubbed("Error: cannot parse hunter2-sec"), "cannot parse …");
+        assert_eq!(scrubbed("Error: bad pin 4711!"), "bad pin …!");
+        assert_eq!(scrubbed("Error: bad c3Ryb25nLXNlY3JldA== or strong-secret"), "bad … or …");
     }
 }

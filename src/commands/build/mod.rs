@@ -26,12 +26,12 @@ use std::thread;
 
 use super::child::{self, Ended, Start};
 use super::decrypt::Decryptor;
-use super::{encrypted, generate, records};
+use super::{encrypted, generate, plugin_home, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
-use crate::jail::Root;
+use crate::jail::{JailError, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::process::{self, Output};
 use crate::secret::SecretBytes;
@@ -44,6 +44,7 @@ use relay::Call;
 use service::{Answered, Done, Service};
 
 pub use kustomize::INSTALL;
+pub use private::remove_abandoned;
 pub use relay::relay;
 pub use stand_in::stand_in;
 
@@ -52,8 +53,15 @@ pub(super) use kustomize::on_path;
 /// What kustomize says its version is; it is given nothing of the environment.
 pub fn version(program: &Path, deadline: Deadline) -> Option<String> {
     let args = [OsString::from("version")];
-    let start =
-        Start { name: "kustomize", install: INSTALL, program, args: &args, dir: Path::new("/"), variables: &[] };
+    let start = Start {
+        name: "kustomize",
+        install: INSTALL,
+        program,
+        args: &args,
+        dir: Path::new("/"),
+        variables: &[],
+        stays_in_group: false,
+    };
     let ended = child::run(&start, deadline).ok().filter(|ended| ended.status.success())?;
     Some(String::from_utf8_lossy(ended.stdout.expose()).into_owned())
 }
@@ -148,11 +156,7 @@ pub(super) fn build_with(
 ) -> Result<SecretBytes, Error> {
     let program = kustomize::find(request.kustomize.as_deref(), env)?;
     let dir = directory(&request.dir, env)?;
-    let root = match &request.root {
-        Some(root) => Root::with(root),
-        None => Root::discover_from(env, &dir),
-    }
-    .map_err(records::of_file)?;
+    let root = root(request, &dir, env).map_err(records::of_file)?;
     let keyring =
         Keyring::from_environment(env, request.keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(&root, &keyring, env)?;
@@ -191,6 +195,8 @@ pub(super) fn build_with(
         args: &args,
         dir: &start_dir,
         variables: &variables,
+        // Argo CD stops our process group as a whole.
+        stays_in_group: env.var_os("ARGOCD_APP_NAME").is_some(),
     };
     let clones = Clones::of(&plan, &private, &this, allowed);
     let answer_call = |call: &Call| match clones.root_of(&call.dir) {
@@ -217,7 +223,8 @@ pub(super) fn build_with(
     let paths: [(&Path, &str); 4] =
         [(&start_dir, "."), (&tree, ""), (&private.tmp(), "TMPDIR"), (private.path(), "TMPDIR")];
     let output = succeeded(ended?, &calls, &paths)?;
-    let calls: Vec<(PathBuf, &Answered)> = calls.iter().map(|call| (real(&call.dir), call)).collect();
+    let calls: Vec<(PathBuf, &Answered)> =
+        calls.iter().map(|call| (plan::without_links(real(&call.dir)), call)).collect();
     let mut missing = plan.check(&calls);
     missing.extend(clones.check(&calls));
     if let Some(error) = Error::collect(missing) {
@@ -242,6 +249,19 @@ fn directory(dir: &Path, env: &Environment) -> Result<PathBuf, Record> {
     let path = env.current_dir().map_or_else(|| dir.to_owned(), |current| current.join(dir));
     let path = path.canonicalize().map_err(|_| refuse("no such directory"))?;
     if path.is_dir() { Ok(path) } else { Err(refuse("not a directory")) }
+}
+
+/// The allowed root: without a Git work tree it is the working directory, where that holds the kustomization.
+fn root(request: &Request, dir: &Path, env: &Environment) -> Result<Root, JailError> {
+    if let Some(root) = &request.root {
+        return Root::with(root);
+    }
+    let found = Root::discover_from(env, dir)?;
+    let is_alone = found.path() == dir && env.var_os("UNSOPS_ROOT").is_none() && !dir.join(".git").exists();
+    match env.current_dir().and_then(|current| current.canonicalize().ok()) {
+        Some(current) if is_alone && dir.starts_with(&current) && current.parent().is_some() => Root::with(&current),
+        _ => Ok(found),
+    }
 }
 
 /// Makes the private directory and its links.
@@ -306,15 +326,6 @@ fn succeeded(ended: Ended, calls: &[Answered], paths: &[(&Path, &str)]) -> Resul
 
 /// A plugin in the operator's own plugin directory: the first directory that exists counts, as kustomize has it.
 fn own_plugin(link: &Path, env: &Environment) -> Option<PathBuf> {
-    let variable = |name: &str, rest: &str| {
-        env.var_os(name).filter(|value| !value.is_empty()).map(|value| Path::new(value).join(rest))
-    };
-    let homes = [
-        variable("KUSTOMIZE_PLUGIN_HOME", ""),
-        variable("XDG_CONFIG_HOME", "kustomize/plugin"),
-        variable("HOME", ".config/kustomize/plugin"),
-        variable("HOME", "kustomize/plugin"),
-    ];
-    let home = homes.into_iter().flatten().find(|home| home.is_dir())?;
+    let home = plugin_home::candidates(env).into_iter().map(|home| home.path).find(|home| home.is_dir())?;
     Some(home.join(link)).filter(|plugin| plugin.is_absolute() && plugin.is_file())
 }

@@ -152,7 +152,9 @@ fn judge(plugin: &Plugin, allowed: Allowed) -> Result<Option<PathBuf>, Record> {
     let name = Printable::new(&format!("{}/{}", plugin.kind_name, plugin.name));
     let strange = || refuse(format!("{name} has an apiVersion or kind that no plugin can have"));
     match (&plugin.kind, &plugin.engine) {
-        (PluginKind::Builtin, _) if plugin.api_version == "builtin" => return Ok(None),
+        (PluginKind::Builtin, _) if plugin.api_version == "builtin" && !plugin.kind_name.ends_with("List") => {
+            return Ok(None);
+        }
         (PluginKind::Builtin, _) => return Err(strange()),
         (PluginKind::Foreign, _) if allowed.exec => {}
         (PluginKind::Foreign, Engine::Exec { path }) => {
@@ -178,7 +180,9 @@ fn judge(plugin: &Plugin, allowed: Allowed) -> Result<Option<PathBuf>, Record> {
         part.starts_with(|c: char| c.is_ascii_alphanumeric())
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
     };
-    if parts.len() > 4 || !parts.iter().all(is_plain) {
+    // kustomize takes lists apart, also those within lists.
+    let is_list = plugin.kind_name.ends_with("List");
+    if parts.len() > 4 || is_list || !parts.iter().all(is_plain) {
         return Err(strange());
     }
     Ok(Some(parts.iter().collect()))
@@ -234,11 +238,16 @@ fn expect(plugin: &Plugin, walk: &Walk, root: &Root) -> Option<Expected> {
     let visited = walk.kustomizations.get(plugin.kustomization)?;
     let name = format!("{}: {}/{}", place(&plugin.place.file, plugin.position()), plugin.kind_name, plugin.name);
     Some(Expected {
-        dir: root.path().join(&visited.directory),
+        dir: without_links(root.path().join(&visited.directory)),
         api_version: plugin.api_version.clone(),
         kind: plugin.kind_name.clone(),
         about: Printable::new(&name),
     })
+}
+
+/// A directory as kustomize names it.
+pub(super) fn without_links(dir: PathBuf) -> PathBuf {
+    dir.canonicalize().unwrap_or(dir)
 }
 
 /// What kustomize would fetch: file, place, URL.

@@ -172,6 +172,7 @@ pub(super) fn copy(
         to: private.path().join(place),
         rewritten,
         left: limits::SHADOW_FILES,
+        bytes_left: limits::SHADOW_BYTES,
         links: true,
     };
     let mut copied: Vec<&PathBuf> = Vec::new();
@@ -200,7 +201,11 @@ fn refuse(directory: &Path, error: &io::Error) -> Record {
     let about = Printable::from_bytes(directory.as_os_str().as_encoded_bytes());
     match error.kind() {
         ErrorKind::QuotaExceeded => {
-            let message = format!("more than {} files in directories of kustomizations", limits::SHADOW_FILES);
+            let message = format!(
+                "more than {} files or {} MiB in directories of kustomizations",
+                limits::SHADOW_FILES,
+                limits::SHADOW_BYTES >> 20
+            );
             Record::new(Failure::Generator, message)
                 .about(about)
                 .hint("take the annotation config.kubernetes.io/function out of the generators, then nothing is copied")
@@ -215,6 +220,8 @@ struct Copier<'a> {
     rewritten: &'a Rewritten,
     /// Entries that may still be made.
     left: usize,
+    /// Bytes that may still be copied.
+    bytes_left: u64,
     /// Hard links have not failed yet.
     links: bool,
 }
@@ -265,6 +272,12 @@ impl Copier<'_> {
             return Ok(());
         }
         self.links = false;
+        let size = fs::symlink_metadata(&from)?.len();
+        if size > limits::FILE_BYTES as u64 {
+            // No manifest, and nothing that kustomize could make an object of. It does not follow the link.
+            return symlink(&from, &to);
+        }
+        self.bytes_left = self.bytes_left.checked_sub(size).ok_or(ErrorKind::QuotaExceeded)?;
         match fs::copy(&from, &to) {
             // kustomize may never look at it.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),

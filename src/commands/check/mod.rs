@@ -25,8 +25,8 @@ use self::generators::Generators;
 use self::recipients::Configs;
 use self::scan::{Class, Files};
 use self::settings::{Settings, unknown_rule};
-use super::records;
 use super::tree::Tree;
+use super::{policy, records};
 use crate::cli::{CheckArgs, CheckOutput};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -51,6 +51,9 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
     if let Some(id) = &args.explain {
         let rule = findings::find(id).ok_or_else(|| unknown_rule(Printable::new(id)))?;
         return Ok(text_output(explain(rule)));
+    }
+    if args.policy.policy.is_some() {
+        return policy::check(&args.policy, &args.paths, args.output == CheckOutput::Json, env);
     }
     let scope = Scope::open(args, env)?;
     let settings = Settings::read(args, &scope.root)?;
@@ -113,14 +116,23 @@ const EXAMPLES: [&str; 13] = [
     "testing",
 ];
 
+/// Rules that examples and test data break on purpose.
+const MADE_UP: [&Rule; 5] = [
+    &rules::GENERATOR_UNUSED,
+    &rules::HASH_UNREFERENCED,
+    &rules::NAME_HINT,
+    &rules::PLAINTEXT_SECRET,
+    &rules::WEAK_KEY,
+];
+
 /// A Secret in clear, or a weak key, among examples and test data is worth a note.
 fn as_example(mut finding: Finding) -> Finding {
-    let is_about_secrecy = [&rules::PLAINTEXT_SECRET, &rules::NAME_HINT, &rules::WEAK_KEY].contains(&finding.rule);
+    let is_made_up = MADE_UP.contains(&finding.rule);
     let mut parts: Vec<&str> = finding.file.split('/').collect();
     let name = parts.pop().unwrap_or_default();
     let is_example =
         parts.iter().any(|part| EXAMPLES.contains(part)) || name.starts_with("example") || name.contains(".example");
-    if is_about_secrecy && is_example {
+    if is_made_up && is_example {
         finding.severity = Severity::Note;
     }
     finding

@@ -262,7 +262,67 @@ fn is_secret(key: &str, value: &str, is_base64: bool) -> bool {
         && value.contains("tlsClientConfig")
         && !["bearerToken", "password", "keyData", "token"].iter().any(|word| value.contains(word));
     let is_flag = ["true", "false"].contains(&lower.as_str()) || value.parse::<u16>().is_ok();
-    !(value.is_empty() || is_placeholder || is_template || is_public || is_open || is_flag)
+    let is_harmless = value.is_empty() || is_placeholder || is_template || is_public || is_open || is_flag;
+    !is_harmless && (has_secret_name(key) || looks_secret(value, &lower))
+}
+
+/// Parts of keys whose values are secret.
+const SECRET_NAMES: [&str; 20] = [
+    "account",
+    "agekey",
+    "auth",
+    "cookie",
+    "cred",
+    "dockerconfig",
+    "dsn",
+    "htpasswd",
+    "key",
+    "kubeconfig",
+    "license",
+    "pass",
+    "private",
+    "pwd",
+    "salt",
+    "secret",
+    "session",
+    "token",
+    "webhook",
+    "connection",
+];
+
+fn has_secret_name(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|part| key.contains(part))
+}
+
+/// Shortest text without blanks that may be a token by itself, in bytes.
+const TOKEN_BYTES: usize = 20;
+
+/// Whether a value of any name looks secret: a token, a URL with a password, a configuration with one.
+fn looks_secret(value: &str, lower: &str) -> bool {
+    if value.contains("PRIVATE KEY") || has_password_in_url(value) {
+        return true;
+    }
+    if value.contains('\n') {
+        // Scripts take secrets from elsewhere.
+        return !value.starts_with("#!")
+            && ["password", "passwd", "secret_key", "secretkey", "secret:", "secret=", "token:", "token="]
+                .iter()
+                .any(|word| lower.contains(word));
+    }
+    let is_one_word = value.bytes().all(|byte| byte.is_ascii_graphic());
+    let has_both =
+        value.bytes().any(|byte| byte.is_ascii_digit()) && value.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let is_place =
+        value.contains("://") || value.starts_with(['/', '.']) || value.contains(".svc") || value.ends_with(".com");
+    value.len() >= TOKEN_BYTES && is_one_word && has_both && !is_place
+}
+
+/// `scheme://name:password@host`
+fn has_password_in_url(value: &str) -> bool {
+    let Some((_, rest)) = value.split_once("://") else { return false };
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    authority.split_once('@').is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
 }
 
 fn decode(value: &str) -> Option<String> {
@@ -291,6 +351,12 @@ mod tests {
             ("password", "", false),
             ("url", "https://example", false),
             ("tls.key", "-----BEGIN PRIVATE KEY-----", true),
+            ("GF_DATABASE_TYPE", "postgres", false),
+            ("init.sh", "#!/bin/sh\\necho password: $X", false),
+            ("uri", "postgres://app:hunter2@db/app", true),
+            ("uri", "postgres://db/app", false),
+            ("a", "ghp0123456789abcdefghij", true),
+            ("app.ini", "[db]\\npassword = x", true),
         ] {
             let object = object(&format!("apiVersion: v1\nkind: Secret\nstringData:\n  {key}: \"{value}\"\n"));
             assert_eq!(!object.secret.expect("a Secret").plain.is_empty(), want, "{key} {value}");

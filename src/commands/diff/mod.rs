@@ -100,7 +100,7 @@ impl Run<'_> {
             _ if self.args.quiet => String::new(),
             DiffForm::Json => to_json(diffs),
             DiffForm::Text => {
-                let paint = self.args.color.paint(self.env, process::stdout_is_terminal());
+                let paint = self.args.color.color.paint(self.env, process::stdout_is_terminal());
                 to_text(diffs, &|tone, text| painted(paint, tone, text))
             }
         };

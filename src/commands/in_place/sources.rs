@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::commands::encrypted::TOKEN;
+use crate::commands::encrypted::{TOKEN, contains};
 use crate::commands::{policy, records};
 use crate::error::{Failure, Record};
 use crate::jail::Root;
@@ -109,20 +109,6 @@ impl<'a> Sources<'a> {
         }
         by_mac
     }
-}
-
-/// Whether bytes contain a text that begins with a capital letter rare in manifests; linear in practice.
-pub(super) fn contains(bytes: &[u8], text: &[u8]) -> bool {
-    let Some((&first, _)) = text.split_first() else { return true };
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&byte| byte == first) {
-        rest = rest.get(at..).unwrap_or_default();
-        if rest.starts_with(text) {
-            return true;
-        }
-        rest = rest.get(1..).unwrap_or_default();
-    }
-    false
 }
 
 /// The files as paths relative to a root; what does not lie beneath it is left out.

@@ -132,7 +132,10 @@ pub(super) struct Redaction {
 }
 
 impl Redaction {
-    const KEYLESS: Self = Self { level: Level::Keyless, unopened: AtomicUsize::new(0) };
+    /// One without keys.
+    fn keyless() -> Self {
+        Self { level: Level::Keyless, unopened: AtomicUsize::new(0) }
+    }
 
     fn file(&self, file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Redacted, SopsError> {
         if self.level == Level::Keyless {
@@ -162,14 +165,14 @@ impl Redaction {
         let manifests = build::build_with(request, env, deadline, &|config, stdin, dir, decryptor| {
             parts::answer_legacy(config, stdin, dir, decryptor, self)
         })?;
-        let input = Input::of_stream(manifests.into_exposed())?;
+        let input = Input::of_kustomize(manifests.into_exposed())?;
         let has_encrypted = input.has_encrypted();
         // What kustomize passed through encrypted (for Flux' controller) has lost its order, and with it its MAC.
         let root = Root::discover(env).map_err(records::of_file)?;
         let keyring = Keyring::from_environment(env, KeyPolicy::default())
             .map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
         let decryptor = Decryptor::new(&root, &keyring, env)?;
-        let objects = Parts::of(input, &decryptor, None)?.redact(&Self::KEYLESS)?;
+        let objects = Parts::of(input, &decryptor, None)?.redact(&Self::keyless())?;
         Ok((objects, if has_encrypted { Assurance::Keyless } else { self.assurance() }))
     }
 }

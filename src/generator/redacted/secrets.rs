@@ -5,7 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{certificate, field_mut, string};
+use crate::sops::inspect::may_be_sops;
 use crate::sops::placeholder::{Seed, UNENCRYPTED, holds_placeholder, is_placeholder};
+use crate::sops::{Format, Redacted};
 use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::{Kind, Node, ScalarStyle};
 
@@ -32,21 +34,33 @@ pub(super) fn encode(secret: &mut Node) {
     });
 }
 
-/// Puts placeholders in the place of all values.
+/// Puts placeholders in the place of all values, and gives them the form that the Secret's type asks for. A value that
+/// holds a placeholder is one of ours.
 pub(super) fn redact(secret: &mut Node) {
-    drop_comments(secret);
+    replace_values(secret, holds_placeholder);
     let secret_type = text_field(secret, "type").unwrap_or_default();
+    if let Kind::Mapping(fields, _) = &mut secret.kind {
+        give_form(fields, &secret_type);
+    }
+}
+
+/// Puts placeholders in the place of all values that are not placeholders from end to end.
+pub(super) fn redact_plain(secret: &mut Node) {
+    replace_values(secret, is_placeholder);
+}
+
+fn replace_values(secret: &mut Node, is_ours: fn(&[u8]) -> bool) {
+    drop_comments(secret);
     let Kind::Mapping(fields, _) = &mut secret.kind else { return };
     // Readers of JSON in older API servers took field names in any case.
     let has_values = |key: &Node, name: &str| text_of(key).is_some_and(|key| key.eq_ignore_ascii_case(name));
     for (key, values) in fields.iter_mut() {
         if has_values(key, "stringData") {
-            each_value(values, &mut |_, value| redact_text(value));
+            each_value(values, &mut |key, value| redact_text(key, value, is_ours));
         } else if has_values(key, "data") {
-            each_value(values, &mut |_, value| redact_base64(value));
+            each_value(values, &mut |key, value| redact_base64(key, value, is_ours));
         }
     }
-    give_form(fields, &secret_type);
     if let Some(metadata) = field_mut(secret, "metadata")
         && let Some(annotations) = field_mut(metadata, "annotations")
         && let Some(value) = field_mut(annotations, LAST_APPLIED)
@@ -55,24 +69,44 @@ pub(super) fn redact(secret: &mut Node) {
     }
 }
 
-fn redact_text(value: &mut Node) {
+fn redact_text(key: &Node, value: &mut Node, is_ours: fn(&[u8]) -> bool) {
     let Some(text) = text_of(value) else { return hide(value) };
-    if !text.is_empty() && !holds_placeholder(text.as_bytes()) {
-        *value = string(UNENCRYPTED);
+    if !text.is_empty() && !is_ours(text.as_bytes()) {
+        *value = string(&stand_in(key, text.as_bytes()));
     }
 }
 
-fn redact_base64(value: &mut Node) {
+fn redact_base64(key: &Node, value: &mut Node, is_ours: fn(&[u8]) -> bool) {
     let Some(text) = text_of(value) else { return hide(value) };
     let plain = if text.is_empty() {
         return;
-    } else if holds_placeholder(text.as_bytes()) {
+    } else if is_ours(text.as_bytes()) {
         text
     } else {
-        let decoded = STANDARD.decode(text.trim_ascii()).ok().filter(|decoded| holds_placeholder(decoded));
-        decoded.and_then(|decoded| String::from_utf8(decoded).ok()).unwrap_or_else(|| UNENCRYPTED.to_owned())
+        let decoded = decode(&text).unwrap_or_default();
+        if is_ours(&decoded) { String::from_utf8_lossy(&decoded).into_owned() } else { stand_in(key, &decoded) }
     };
     *value = string(&STANDARD.encode(plain));
+}
+
+/// Decodes base64 as Go does: line breaks do not count, and kustomize writes some.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(digits).ok()
+}
+
+/// What stands for a value that holds no placeholder: for a whole SOPS file (kustomize's own `secretGenerator` over
+/// encrypted files, as people do with Flux) its text with placeholders, for anything else that it is not encrypted.
+fn stand_in(key: &Node, value: &[u8]) -> String {
+    if !may_be_sops(value) {
+        return UNENCRYPTED.to_owned();
+    }
+    let format = Format::from_path(&text_of(key).unwrap_or_default());
+    let redacted = Redacted::without_keys(value, format).ok().and_then(|redacted| redacted.text().ok());
+    match redacted.map(|text| String::from_utf8_lossy(text.expose()).into_owned()) {
+        Some(text) if holds_placeholder(text.as_bytes()) => text,
+        _ => Seed::of_text(&String::from_utf8_lossy(value)).text(),
+    }
 }
 
 /// A value that is no text, and so wrong in a Secret: it keeps its type, for schemas to complain of, and nothing else.
@@ -136,7 +170,7 @@ fn plain_value(fields: &[(Node, Node)], name: &str) -> Option<String> {
         let (_, values) = fields.iter().find(|(key, _)| text_of(key).as_deref() == Some(field))?;
         text_field(values, name)
     };
-    find("stringData").or_else(|| String::from_utf8(STANDARD.decode(find("data")?).ok()?).ok())
+    find("stringData").or_else(|| String::from_utf8(decode(&find("data")?)?).ok())
 }
 
 fn set_value(fields: &mut [(Node, Node)], name: &str, text: &str) {

@@ -208,7 +208,7 @@ impl Sources {
         if let Some(path) = &self.key_file {
             load_exported(path, &named("UNSOPS_PGP_KEY_FILE", path), deadline, &mut loaded);
         }
-        self.load_directory(deadline, &mut loaded);
+        self.load_directory(&mut loaded);
         if let Some((home, name)) = &self.gnupg_home {
             load_home(home, name, deadline, &mut loaded);
         }
@@ -216,9 +216,9 @@ impl Sources {
     }
 
     /// The `*.asc` files of the key directory.
-    fn load_directory(&self, deadline: Instant, loaded: &mut Loaded) {
+    fn load_directory(&self, loaded: &mut Loaded) {
         let Some(name) = self.directory.name() else { return };
-        match self.directory.read(KeyFileKind::Pgp, deadline) {
+        match self.directory.read(KeyFileKind::Pgp) {
             Err(error) => loaded.add_source(name, Err(error.words())),
             Ok(files) if files.is_empty() => loaded.add_source(name, Err("holds no *.asc")),
             Ok(files) => {

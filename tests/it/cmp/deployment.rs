@@ -104,12 +104,19 @@ fn sidecar_joins_argocds_own_installation() {
     assert_eq!(pod["automountServiceAccountToken"], false);
     let sidecar = named(&pod["containers"], "unsops");
     assert_confined(sidecar);
+    let preflight = named(&pod["initContainers"], "unsops-preflight");
+    assert_confined(preflight);
+    assert_eq!(preflight["image"], sidecar["image"]);
+    assert_eq!(preflight["env"], sidecar["env"], "the preflight looks at something else");
     assert!(!named(&pod["containers"], "argocd-repo-server").is_null());
     let volumes = &pod["volumes"];
     for mount in sidecar["volumeMounts"].as_array().expect("mounts") {
         named(volumes, mount["name"].as_str().expect("a name"));
     }
     assert_eq!(named(volumes, "unsops-tmp")["emptyDir"]["medium"], "Memory");
+    let policy = named(volumes, "unsops-policy")["configMap"]["name"].as_str().expect("a name");
+    let config = objects.iter().find(|object| object["metadata"]["name"] == policy).expect("the generated ConfigMap");
+    assert!(config["data"]["policy.yaml"].is_string() && policy.starts_with("unsops-policy-"), "{policy}");
     // Neither keys nor the streamed repositories are anybody else's.
     for container in
         pod["containers"].as_array().expect("containers").iter().chain(pod["initContainers"].as_array().expect("init"))

@@ -1,6 +1,7 @@
 //! The real `argocd-cmp-server` with our plugin, and repo-server's own client code in front of it (`tests/cmp`).
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub struct Setup {
     plugin: String,
     env: Vec<(String, String)>,
     programs: Vec<(String, PathBuf)>,
+    policy: Option<String>,
 }
 
 /// A running sidecar. Dropping it ends the server, after a search for secrets in everything that it left.
@@ -37,7 +39,7 @@ impl Setup {
     /// Our `plugin.yaml`, the real kustomize, and an age key of `tests/keys` or `examples`.
     pub fn new() -> Self {
         let plugin = fs::read_to_string(project().join("plugin.yaml")).expect("plugin.yaml");
-        let setup = Self { plugin, env: Vec::new(), programs: vec![("unsops".to_owned(), unsops())] };
+        let setup = Self { plugin, env: Vec::new(), programs: vec![("unsops".to_owned(), unsops())], policy: None };
         setup.env("SOPS_AGE_KEY_FILE", &tests_dir().join("keys/age.txt").display().to_string())
     }
 
@@ -57,6 +59,12 @@ impl Setup {
     pub fn program(mut self, name: &str, path: &Path) -> Self {
         self.programs.push((name.to_owned(), path.to_owned()));
         self
+    }
+
+    /// The operator's policy, which the server cannot change: it runs as another user (where we are root), or sees the
+    /// policy mounted read-only.
+    pub fn policy(self, text: &str) -> Self {
+        Self { policy: Some(text.to_owned()), ..self }
     }
 
     /// More lines below `spec:` of plugin.yaml.
@@ -81,7 +89,19 @@ impl Setup {
             std::os::unix::fs::symlink(path, world.path().join("bin").join(name)).expect("a link");
         }
         let log = File::create(world.path().join("log")).expect("a log");
-        let server = Command::new(cmp)
+        let mut command = match &self.policy {
+            None => Command::new(cmp),
+            Some(text) => {
+                let dir = world.path().join("policy");
+                fs::create_dir(&dir).expect("a fresh directory");
+                fs::write(dir.join("policy.yaml"), text).expect("a policy");
+                self = self.env("UNSOPS_POLICY", &dir.join("policy.yaml").display().to_string());
+                let mut command = in_custody(world.path())?;
+                command.arg(cmp);
+                command
+            }
+        };
+        let server = command
             .args(["server", "--loglevel", "info", "--config-dir-path"])
             .arg(world.path().join("config"))
             .env_clear()
@@ -104,6 +124,34 @@ impl Setup {
         }
         Some(sidecar)
     }
+}
+
+/// Begins the command line of a server that cannot change `policy` in its world.
+fn in_custody(world: &Path) -> Option<Command> {
+    let can = |program: &str, args: &[&str]| {
+        Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+    };
+    let user = ["--reuid=999", "--regid=999", "--clear-groups"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let which = |name: &str| std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file());
+    if std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").ok()?) == 0
+        && can("setpriv", &[&user[..], &["true"]].concat())
+    {
+        for (dir, mode) in [("", 0o755), ("tmp", 0o777), ("sock", 0o777), ("config", 0o755)] {
+            fs::set_permissions(world.join(dir), fs::Permissions::from_mode(mode)).expect("chmod");
+        }
+        let mut command = Command::new(which("setpriv")?);
+        command.args(user).arg("--no-new-privs");
+        return Some(command);
+    }
+    if can("unshare", &["-Urm", "true"]) {
+        let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+        let mut command = Command::new(which("unshare")?);
+        command.args(["-Urm", "/bin/sh", "-c", script]).arg(world.join("policy"));
+        return Some(command);
+    }
+    crate::harness::skip("neither setpriv (as root) nor unshare works, so no file can be kept from this user");
+    None
 }
 
 impl Sidecar {
@@ -145,6 +193,14 @@ impl Sidecar {
     pub fn call_while_others(&self, method: &str, repo: &Path, app: &str) -> Result<Value, String> {
         let (socket, repo) = (self.socket().display().to_string(), repo.display().to_string());
         let flags = ["--socket", &socket, "--method", method, "--root", &repo, "--app", app];
+        answer_of(self.client("call", &flags, &Value::Null, &[]))
+    }
+
+    /// A call whose caller loses patience.
+    pub fn call_and_leave(&self, repo: &Path, app: &str, timeout: &str) -> Result<Value, String> {
+        let (socket, repo) = (self.socket().display().to_string(), repo.display().to_string());
+        let flags =
+            ["--socket", &socket, "--root", &repo, "--app", app, "--timeout", timeout, "--env", "ARGOCD_APP_NAME=demo"];
         answer_of(self.client("call", &flags, &Value::Null, &[]))
     }
 
@@ -227,8 +283,10 @@ impl Rendered {
         assert!(message.contains(&format!("`unsops cmp generate` failed exit status {status}: ")), "{message}");
         let ours = message.split_once("exit status").map_or("", |(_, ours)| ours);
         assert!(ours.len() <= REPORT_BYTES + 20, "{} bytes: {ours}", ours.len());
-        for trace in ["_cmp_server", "/tmp/"] {
-            assert!(!ours.contains(trace), "{trace} in: {ours}");
+        assert!(!ours.contains("_cmp_server"), "{ours}");
+        // The world itself lies in `/tmp`; the place of the policy is the operator's, and no path of the run.
+        for (at, _) in ours.match_indices("/tmp/") {
+            assert!(ours[at..].starts_with("/tmp/cmp-") && ours[at..].contains("/policy/policy.yaml"), "{ours}");
         }
         message
     }
