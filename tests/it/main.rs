@@ -21,6 +21,7 @@ mod endurance;
 mod explain;
 mod filter;
 mod fixtures;
+mod fuzzing;
 mod habits;
 mod harness;
 mod install;

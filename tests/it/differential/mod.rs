@@ -6,7 +6,7 @@
 //! choose the initialisation vectors, which sops draws itself: so the encrypted file is printed too.
 
 mod documents;
-mod rng;
+pub mod rng;
 mod tamper;
 mod upstream;
 
