@@ -255,3 +255,6 @@ pub const FINDINGS: usize = 5000;
 pub const FINDINGS_OF_A_RULE: usize = 20;
 /// Most creation rules of one `.sops.yaml` that are looked at.
 pub const CREATION_RULES: usize = 1000;
+
+/// Most documents of one stream of manifests; each costs some microseconds even if it is empty.
+pub const DOCUMENTS: usize = 500_000;
