@@ -12,6 +12,7 @@ mod explain;
 mod filter;
 mod install;
 mod key_args;
+mod policy;
 mod render;
 
 use std::ffi::{OsStr, OsString};
@@ -34,6 +35,7 @@ pub use self::explain::{ExplainArgs, ExplainOutput};
 pub use self::filter::FilterArgs;
 pub use self::install::InstallArgs;
 pub use self::key_args::KeyArgs;
+pub use self::policy::PolicyArgs;
 pub use self::render::RenderArgs;
 
 /// How the process was called.

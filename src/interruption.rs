@@ -9,7 +9,7 @@ use std::process::Child;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -79,6 +79,8 @@ impl Held {
         for (_, thing) in &self.things {
             if let Thing::Group(group) = thing {
                 _ = kill_process_group(*group, Signal::KILL);
+                // One that stays in the group of this process.
+                _ = kill_process(*group, Signal::KILL);
             }
         }
         for (_, thing) in &self.things {

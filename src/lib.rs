@@ -34,6 +34,8 @@
 //!    freed heap is wiped by the global allocator.
 //! 3. **Nothing leaves unverified.** [`sops::Cleartext`] is built only with a [`sops::mac::MacVerified`], and that only
 //!    by comparing MACs, or a re-ordered copy with a file whose MAC was verified ([`sops::reordered`]).
+//!    by comparing MACs. What `render` and `diff` show without keys is [`sops::Redacted`] and [`diff::Snapshot`]: types of
+//!    their own, which nothing that prints plaintext takes.
 //! 4. **Input is hostile.** Every bound stands in [`limits`]; files are opened beneath a root by `jail`.
 //! 5. **An error names the file, the place, the cause and the next step**: [`error::Record`].
 //!
@@ -43,6 +45,9 @@
 //!   on what that scanner had already looked at, and comments decide which values are encrypted and what is printed.
 //! * [`sops::KeyService`] is asked for the shares of a whole file, not for one key: order, concurrency and when to stop
 //!   are the keyring's business.
+//! * The operator's policy is a room of its own between the keyring and whoever asks it. A request says which
+//!   identities may be used ([`sops::IdentityRule`]), since a file's list of recipients proves nothing about whom it
+//!   is really encrypted for.
 //!
 //! # Recipe: a new key provider
 //!

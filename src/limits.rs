@@ -139,8 +139,18 @@ pub const DIRECTORY_ENTRIES: usize = 10_000;
 /// Most entries of a directory and all below it that are looked at; the largest public GitOps repositories have 50,000.
 pub const WALK_ENTRIES: usize = 1_000_000;
 
+/// Largest index of git that is read, in bytes; a file takes about 120.
+pub const GIT_INDEX_BYTES: usize = 128 << 20;
+
+/// Stack of a thread that reads files, in bytes, as the main thread has it. [`NESTING`] levels take 256 KiB in a release,
+/// four megabytes without optimisation.
+pub const THREAD_STACK: usize = 8 << 20;
+
 /// Most values that a report on files lists, all files together; a value takes about 200 bytes.
 pub const LISTED_VALUES: usize = 500_000;
+
+/// Most SOPS files that are explained in one run; each takes a few kilobytes of memory and of report.
+pub const EXPLAINED_FILES: usize = 50_000;
 
 /// Largest data of one Secret, in bytes (Kubernetes `MaxSecretSize`).
 pub const SECRET_BYTES: usize = 1 << 20;
@@ -240,7 +250,7 @@ pub const POLICY_BYTES: usize = 1 << 20;
 /// Most rules of a policy.
 pub const POLICY_RULES: usize = 1000;
 
-/// Most patterns of a policy; each wildcard costs a compiled expression of some kilobytes in every run.
+/// Most patterns of a policy: they are read in every run.
 pub const POLICY_PATTERNS: usize = 10_000;
 
 /// Longest pattern of a policy, in bytes: the longest age recipient (post-quantum) has 2 KB.
@@ -258,3 +268,9 @@ pub const CREATION_RULES: usize = 1000;
 
 /// Most documents of one stream of manifests; each costs some microseconds even if it is empty.
 pub const DOCUMENTS: usize = 500_000;
+
+/// Longest time that kustomize may take to say its version: it takes 20 ms.
+pub const VERSION_TIME: Duration = Duration::from_secs(10);
+
+/// Most wildcards of a pattern; real ones have three.
+pub const PATTERN_WILDCARDS: usize = 32;

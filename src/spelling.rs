@@ -44,7 +44,7 @@ mod tests {
         for (name, want) in [
             ("project", Some("projects")),
             ("Repositories", Some("repositories")),
-            ("repositorys", None),
+            ("repositorys", Some("repositories")),
             ("repositores", Some("repositories")),
             ("path", Some("paths")),
             ("aeg", None),

@@ -1,8 +1,12 @@
-//! The files of a directory as git sees them: without what `.gitignore` names, without `.git`, in order of their names.
+//! The files of a directory as git sees them: those that it tracks, and those that `.gitignore` does not name; without
+//! `.git`, in order of their names.
 //!
 //! Symbolic links are not followed, so that there are no cycles and nothing outside is found; their targets in the
 //! directory are found by their own names.
 
+mod index;
+
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +28,9 @@ pub struct Listing {
 /// directory that is itself a symbolic link is listed.
 pub fn files(directory: &Path) -> Listing {
     let mut listing = Listing::default();
-    let is_in_work_tree = is_in_work_tree(directory);
+    let canonical = directory.canonicalize().ok();
+    let work_tree = canonical.as_deref().and_then(work_tree);
+    let is_in_work_tree = work_tree.is_some();
     let walk = WalkBuilder::new(directory)
         // Hidden files are not hidden from git; `.ignore` files and the user's own excludes say nothing about a repository.
         .hidden(false)
@@ -51,13 +57,17 @@ pub fn files(directory: &Path) -> Listing {
             Err(error) => listing.problems.push(problem(directory, &error)),
         }
     }
+    if let (Some(work_tree), Some(directory)) = (work_tree, canonical.as_deref()) {
+        let mut files: BTreeSet<PathBuf> = index::tracked(work_tree, directory).into_iter().collect();
+        files.extend(std::mem::take(&mut listing.files));
+        listing.files.extend(files);
+    }
     listing
 }
 
-fn is_in_work_tree(directory: &Path) -> bool {
-    directory
-        .canonicalize()
-        .is_ok_and(|path| path.ancestors().any(|above| above.join(".git").symlink_metadata().is_ok()))
+/// The ancestor that holds `.git`.
+fn work_tree(directory: &Path) -> Option<&Path> {
+    directory.ancestors().find(|above| above.join(".git").symlink_metadata().is_ok())
 }
 
 /// A path fit for a message.
@@ -137,6 +147,41 @@ mod tests {
         ]);
         assert_eq!(listed(&dir.path().join("plain")), ["a"]);
         assert_eq!(listed(&dir.path().join("repo/sub")), ["c"]);
+    }
+
+    /// With the real git, in each version of its index.
+    #[test]
+    fn lists_what_git_tracks_though_it_is_ignored() {
+        for version in ["2", "3", "4"] {
+            let dir = tree(&[
+                (".gitignore", "old/\n*.log\n"),
+                ("old/kept.yaml", ""),
+                ("old/kept-too.yaml", ""),
+                ("sub/old/a", ""),
+                ("b", ""),
+            ]);
+            std::os::unix::fs::symlink("b", dir.path().join("link.log")).unwrap();
+            let git = |args: &[&str]| {
+                let mut git = std::process::Command::new("git");
+                let run =
+                    git.args(["-c", &format!("index.version={version}")]).args(args).current_dir(dir.path()).output();
+                assert!(run.is_ok_and(|run| run.status.success()), "git {args:?}");
+            };
+            git(&["init", "-q"]);
+            git(&["add", "-f", "old/kept.yaml", "old/kept-too.yaml", "sub/old/a", "link.log"]);
+            // What only version 3 and later can say of an entry.
+            if version != "2" {
+                git(&["add", "-N", "b"]);
+            }
+            git(&["update-index", "--index-version", version]);
+            std::fs::write(dir.path().join("old/new.yaml"), "").unwrap();
+            let all = [".gitignore", "b", "old/kept-too.yaml", "old/kept.yaml", "sub/old/a"];
+            assert_eq!(listed(dir.path()), all, "version {version}");
+            // Whoever names an ignored directory wants what is in it.
+            assert_eq!(listed(&dir.path().join("old")), ["kept-too.yaml", "kept.yaml", "new.yaml"]);
+            std::fs::remove_file(dir.path().join("old/kept.yaml")).unwrap();
+            assert_eq!(listed(dir.path()), [".gitignore", "b", "old/kept-too.yaml", "sub/old/a"]);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::PolicyArgs;
 use crate::color::ColorChoice;
 
 /// Find what is wrong with secrets, generators and kustomizations; needs no key
@@ -62,6 +63,9 @@ pub struct CheckArgs {
     /// Colours
     #[arg(long, value_enum, default_value_t)]
     pub color: ColorChoice,
+
+    #[command(flatten)]
+    pub policy: Box<PolicyArgs>,
 }
 
 /// The forms of a report.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::ColorArgs;
+use super::{ColorArgs, KeyArgs};
 
 /// Say why a generator would not run or a key would not open: kustomize, plugins, keys, policy, the process
 ///
@@ -25,6 +25,8 @@ pub struct DoctorArgs {
     pub output: DoctorOutput,
     #[command(flatten)]
     pub color: ColorArgs,
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Forms of the report.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::ColorArgs;
+use super::{ColorArgs, KeyArgs};
 
 /// Show who can open SOPS files, by which rule they are encrypted, and what stands in them; no key is needed
 ///
@@ -28,6 +28,9 @@ pub struct ExplainArgs {
     pub output: ExplainOutput,
     #[command(flatten)]
     pub color: ColorArgs,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Forms of the report.

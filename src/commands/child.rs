@@ -36,6 +36,9 @@ pub struct Start<'a> {
     pub dir: &'a Path,
     /// The whole environment.
     pub variables: &'a [(OsString, OsString)],
+    /// It stays in our process group, because someone may stop that as a whole (`argocd-cmp-server`); else it has one of its
+    /// own, and is stopped with everything that it started.
+    pub stays_in_group: bool,
 }
 
 /// Runs it to its end. Standard input is empty.
@@ -54,6 +57,10 @@ pub fn run(start: &Start<'_>, deadline: Deadline) -> Result<Ended, Record> {
 fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
     let refuse = |what: &str| Record::new(Failure::Usage, format!("{} {what}", start.name)).hint(start.install);
     let mut command = Command::new(start.program);
+    if !start.stays_in_group {
+        // It can then be stopped with everything that it started.
+        command.process_group(0);
+    }
     command
         .args(start.args)
         .current_dir(start.dir)
@@ -61,9 +68,7 @@ fn spawn(start: &Start<'_>) -> Result<(Child, Guard), Record> {
         .envs(start.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // It can then be stopped with everything that it started.
-        .process_group(0);
+        .stderr(Stdio::piped());
     interruption::start(|| command.spawn()).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refuse("or its interpreter does not exist"),
         ErrorKind::PermissionDenied => refuse("is not executable by this user"),
@@ -165,10 +170,10 @@ impl Drop for Running {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        match i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            Some(group) => _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL),
-            None => _ = self.child.kill(),
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
+        _ = self.child.kill();
         _ = self.child.wait();
     }
 }

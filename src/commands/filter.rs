@@ -30,7 +30,6 @@ const HINT: &str =
 /// # Errors
 /// Nothing on standard input, or as [`filter`].
 pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
-    let env = &args.keys.apply(env);
     if process::stdin_is_terminal() {
         return Err(Record::new(Failure::Usage, "no manifests: standard input is a terminal")
             .hint("kustomize build DIR | unsops filter --source DIR, or helm template … | unsops filter")
@@ -42,8 +41,8 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
             .hint("the program before the pipe printed nothing: with `set -o pipefail` its failure is seen")
             .into());
     }
-    let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
-    let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+    let key_policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
+    let keyring = Keyring::from_environment(env, key_policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let root = match &args.source {
         Some(dir) => Some(Root::with(dir).map_err(records::of_file)?),
         None => None,

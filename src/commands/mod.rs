@@ -34,16 +34,16 @@ use crate::process::Output;
 /// Whatever kept it from its answer; nothing is printed then.
 pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
-        Command::Build(args) => build::run(&args, env, deadline),
+        Command::Build(args) => build::run(&args, &args.keys.apply(env), deadline),
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Check(args) => check::check(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
-        Command::Doctor(args) => doctor::doctor(&args, env, deadline),
-        Command::Explain(args) => explain::explain(&args, env, deadline),
         Command::Install(args) => install::install(&args, env),
-        Command::Filter(args) => filter::run(&args, env, deadline),
-        Command::Diff(args) => diff::diff(&args, env, deadline),
+        Command::Doctor(args) => doctor::doctor(&args, &args.keys.apply(env), deadline),
+        Command::Explain(args) => explain::explain(&args, &args.keys.apply(env), deadline),
+        Command::Filter(args) => filter::run(&args, &args.keys.apply(env), deadline),
+        Command::Diff(args) => diff::diff(&args, &args.keys.apply(env), deadline),
         Command::Man(args) => Ok(completions::man(&args)?),
-        Command::Render(args) => render::render(&args, env, deadline),
+        Command::Render(args) => render::render(&args, &args.keys.apply(env), deadline),
     }
 }

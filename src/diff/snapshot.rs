@@ -330,10 +330,14 @@ fn field_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
 /// The bytes of a value of a Secret. What is no base64 is compared as it stands there.
 fn text_of(value: &Node, is_base64: bool) -> (&'static str, Vec<u8>) {
     match (&value.kind, resolve(value)) {
-        (Kind::Scalar(text, _), Ok(Resolved::Str(_))) if is_base64 => match STANDARD.decode(text.trim_ascii()) {
-            Ok(bytes) => ("str", bytes),
-            Err(_) => ("no base64", text.clone().into_bytes()),
-        },
+        // Line breaks do not count, as in Go, and kustomize writes some.
+        (Kind::Scalar(text, _), Ok(Resolved::Str(_))) if is_base64 => {
+            let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            match STANDARD.decode(digits) {
+                Ok(bytes) => ("str", bytes),
+                Err(_) => ("no base64", text.clone().into_bytes()),
+            }
+        }
         (Kind::Scalar(..), Ok(Resolved::Str(bytes))) => ("str", bytes),
         (Kind::Scalar(text, _), _) => ("no text", text.clone().into_bytes()),
         (Kind::Mapping(..) | Kind::Sequence(..), _) => ("no text", Vec::new()),

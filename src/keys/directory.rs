@@ -9,7 +9,6 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Instant;
 
 use super::local::{self, KeyFileError};
 use super::{KeySource, KeySourceState};
@@ -51,7 +50,7 @@ pub(super) struct KeyFile {
     pub(super) content: Result<SecretBytes, KeyFileError>,
 }
 
-#[cfg(feature = "net")]
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 impl KeyFile {
     /// The file as a source: what is wrong with it, if `check` finds anything.
     pub(super) fn describe(&self, check: impl FnOnce(&[u8]) -> Result<(), &'static str>) -> KeySource {
@@ -104,11 +103,11 @@ impl KeyDirectory {
     ///
     /// # Errors
     /// The directory itself cannot be listed.
-    pub(super) fn read(&self, kind: KeyFileKind, deadline: Instant) -> Result<Vec<KeyFile>, KeyFileError> {
+    pub(super) fn read(&self, kind: KeyFileKind) -> Result<Vec<KeyFile>, KeyFileError> {
         let mut left = limits::KEY_FILE_BYTES;
         let files = self.list()?.iter().filter(|path| kind.is_name(path.file_name().unwrap_or_default()));
         let read = files.map(|path| {
-            let content = local::read(path, deadline).and_then(|content| {
+            let content = local::read_file(path).and_then(|content| {
                 left = left.checked_sub(content.expose().len()).ok_or(KeyFileError::TooMany)?;
                 Ok(content)
             });
@@ -119,8 +118,9 @@ impl KeyDirectory {
 
     /// Reads the credential of a service, if the directory holds one. A directory that cannot be listed holds none; the
     /// keys of other kinds, and [`Self::describe`], say so.
-    pub(super) fn credential(&self, kind: KeyFileKind, deadline: Instant) -> Option<KeyFile> {
-        self.read(kind, deadline).ok()?.pop()
+    #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "vault"))]
+    pub(super) fn credential(&self, kind: KeyFileKind) -> Option<KeyFile> {
+        self.read(kind).ok()?.pop()
     }
 
     /// What is wrong with the directory as a whole.
@@ -214,8 +214,6 @@ fn is_known(file: &Path) -> bool {
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "tests write the files that are read")]
 
-    use std::time::Duration;
-
     use super::*;
 
     fn directory(path: &Path) -> KeyDirectory {
@@ -223,12 +221,8 @@ mod tests {
     }
 
     fn names(directory: &KeyDirectory, kind: KeyFileKind) -> Vec<String> {
-        let files = directory.read(kind, soon()).unwrap_or_else(|error| panic!("{error:?}"));
+        let files = directory.read(kind).unwrap_or_else(|error| panic!("{error:?}"));
         files.iter().map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned()).collect()
-    }
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(5)
     }
 
     /// As the kubelet mounts it.
@@ -259,10 +253,17 @@ mod tests {
         assert_eq!(names(&directory, KeyFileKind::Age), [".agekey", "a.agekey", "b.agekey"]);
         assert_eq!(names(&directory, KeyFileKind::Pgp), ["x.asc"]);
         assert_eq!(names(&directory, KeyFileKind::HcVault), ["sops.vault-token"]);
-        assert!(directory.credential(KeyFileKind::AwsKms, soon()).is_none());
-        let token = directory.credential(KeyFileKind::HcVault, soon()).and_then(|file| file.content.ok());
-        assert_eq!(token.unwrap().expose(), b"t");
         assert!(directory.describe().is_none());
+    }
+
+    #[test]
+    #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "vault"))]
+    fn gives_the_credential_of_a_service() {
+        let dir = mounted(&[("sops.vault-token", "t"), ("x.agekey", "")]);
+        let directory = directory(dir.path());
+        assert!(directory.credential(KeyFileKind::AwsKms).is_none());
+        let token = directory.credential(KeyFileKind::HcVault).and_then(|file| file.content.ok());
+        assert_eq!(token.unwrap().expose(), b"t");
     }
 
     #[test]
@@ -302,7 +303,7 @@ mod tests {
     fn reads_no_more_than_the_bound_in_all() {
         let half = "#".repeat(limits::KEY_FILE_BYTES / 2 + 1);
         let dir = mounted(&[("a.agekey", &half), ("b.agekey", &half)]);
-        let files = directory(dir.path()).read(KeyFileKind::Age, soon()).unwrap();
+        let files = directory(dir.path()).read(KeyFileKind::Age).unwrap();
         assert!(files[0].content.is_ok());
         assert_eq!(files[1].content.as_ref().err(), Some(&KeyFileError::TooMany));
     }

@@ -3,17 +3,17 @@
 //! A program gets the environment that we were given, no standard input of ours, no standard error, and a pipe of its
 //! own as standard output. It is stopped at its deadline together with whatever it started.
 
-use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::PollFlags;
 
 use super::KeyPolicy;
+pub(super) use super::command_line::find;
+use super::command_line::split;
 use super::local::{wait, wait_readable};
 use crate::environment::Environment;
 use crate::interruption::{self, Guard};
@@ -204,6 +204,7 @@ impl Program {
 
     /// Gives the program its whole input, then reads its output to the end. The input must be small enough for a program
     /// that writes before it has read all of it.
+    #[cfg(feature = "pgp")]
     pub(super) fn answer_to(mut self, input: &[u8]) -> Result<SecretBytes, ProgramError> {
         match self.write(input) {
             // A program that stops reading says why with its exit status.
@@ -215,8 +216,10 @@ impl Program {
     }
 
     /// As [`Self::output`], for a task: other questions go on meanwhile. The program is stopped when the task is dropped.
-    #[cfg(feature = "net")]
+    #[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
     pub(super) async fn output_async(mut self) -> Result<SecretBytes, ProgramError> {
+        use std::time::Duration;
+
         use tokio::time::{sleep, timeout_at};
 
         let deadline = self.deadline.into();
@@ -324,71 +327,10 @@ fn pause() {
     _ = rustix::event::poll(&mut [], Some(&millisecond));
 }
 
-/// Finds a program: with a slash as it stands, else on PATH. Entries of PATH that are not absolute are passed over, as
-/// Go does: the working directory belongs to whoever wrote the manifests.
-pub(super) fn find(name: &str, environment: &Environment) -> Option<PathBuf> {
-    if name.contains('/') {
-        return Some(PathBuf::from(name));
-    }
-    let path = environment.var_os("PATH").map(OsString::from)?;
-    std::env::split_paths(&path)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(name))
-        .find(|candidate| is_executable(candidate))
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-/// Splits a command line into words; none where it ends inside quotes or after a backslash.
-///
-/// Backslash escapes any character outside quotes and inside `"`, not inside `'`; quotes join the word they touch; `#`
-/// at the start of a word begins a comment that ends with the line.
-///
-/// Source: github.com/google/shlex.
-fn split(command: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut chars = command.chars();
-    let is_space = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n');
-    while let Some(first) = chars.next() {
-        if is_space(first) {
-            continue;
-        }
-        if first == '#' {
-            chars.by_ref().find(|c| *c == '\n');
-            continue;
-        }
-        let mut word = String::new();
-        let mut next = Some(first);
-        while let Some(c) = next {
-            match c {
-                '\\' => word.push(chars.next()?),
-                '\'' => loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        quoted => word.push(quoted),
-                    }
-                },
-                '"' => loop {
-                    match chars.next()? {
-                        '"' => break,
-                        '\\' => word.push(chars.next()?),
-                        quoted => word.push(quoted),
-                    }
-                },
-                space if is_space(space) => break,
-                plain => word.push(plain),
-            }
-            next = chars.next();
-        }
-        words.push(word);
-    }
-    Some(words)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn environment() -> Environment {
@@ -438,34 +380,5 @@ mod tests {
         let later = rustix::event::Timespec { tv_sec: 1, tv_nsec: 300_000_000 };
         _ = rustix::event::poll(&mut [], Some(&later));
         assert!(!mark.exists(), "the grandchild was left running");
-    }
-
-    #[test]
-    fn passes_over_entries_of_path_that_are_not_absolute() {
-        let with = |path: &str| Environment::new([("PATH".into(), path.into())], None);
-        assert_eq!(find("sh", &with(".:bin::/bin")), Some("/bin/sh".into()));
-        assert_eq!(find("sh", &with(".:")), None);
-    }
-
-    #[test]
-    fn splits_words_as_google_shlex_does() {
-        let cases: &[(&str, Option<&[&str]>)] = &[
-            ("one \"two three\" four", Some(&["one", "two three", "four"])),
-            ("a'b'c\"d\"e", Some(&["abcde"])),
-            ("'' \"\"", Some(&["", ""])),
-            ("a\\ b \\'c", Some(&["a b", "'c"])),
-            ("'a\\'b", Some(&["a\\b"])),
-            ("\"a\\nb\\\"\"", Some(&["anb\""])),
-            ("a # comment 'x\nb#c", Some(&["a", "b#c"])),
-            ("a\u{a0}b\u{b}c", Some(&["a\u{a0}b\u{b}c"])),
-            ("a \\", None),
-            ("\"a", None),
-            ("\"a\\", None),
-            ("", Some(&[])),
-        ];
-        for (command, words) in cases {
-            let expected = words.map(|words| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-            assert_eq!(split(command), expected, "{command:?}");
-        }
     }
 }

@@ -21,6 +21,7 @@ pub(super) enum KeyFileError {
     Directory,
     NotADirectory,
     NotAFile,
+    NotRegular,
     TooLarge,
     TooMany,
     TimedOut,
@@ -36,6 +37,7 @@ impl KeyFileError {
             Self::Directory => "is a directory",
             Self::NotADirectory => "is not a directory",
             Self::NotAFile => "is neither a regular file nor a pipe",
+            Self::NotRegular => "is not a regular file",
             Self::TooLarge => "is larger than 16 MiB",
             Self::TooMany => "is one too many, the files before it hold 16 MiB",
             Self::TimedOut => "is a pipe that nobody wrote to in time",
@@ -71,6 +73,16 @@ pub(super) fn is_readable_by_all(path: &Path) -> bool {
 /// Reads a key file of at most [`limits::KEY_FILE_BYTES`]. Follows symlinks (mounted Kubernetes Secrets are symlinks).
 /// Pipes are read to their end, so that `SOPS_AGE_KEY_FILE=<(command)` works as in sops; a silent one is given up.
 pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFileError> {
+    read_with(path, Some(deadline))
+}
+
+/// As [`read`], but a pipe is refused: nobody waits for a file of a directory.
+pub(super) fn read_file(path: &Path) -> Result<SecretBytes, KeyFileError> {
+    read_with(path, None)
+}
+
+/// Reads a key file, or a pipe until then.
+fn read_with(path: &Path, until: Option<Instant>) -> Result<SecretBytes, KeyFileError> {
     // A FIFO without a writer must not block the open.
     let no_wait = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(no_wait).open(path)?;
@@ -78,16 +90,16 @@ pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFil
     if metadata.is_dir() {
         return Err(KeyFileError::Directory);
     }
-    let is_pipe = metadata.file_type().is_fifo();
-    if !metadata.is_file() && !is_pipe {
-        return Err(KeyFileError::NotAFile);
+    let refused = if until.is_some() { KeyFileError::NotAFile } else { KeyFileError::NotRegular };
+    let until = until.filter(|_| metadata.file_type().is_fifo());
+    if !metadata.is_file() && until.is_none() {
+        return Err(refused);
     }
     let most = u64::try_from(limits::KEY_FILE_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or_default().saturating_add(1));
-    if is_pipe {
-        read_pipe(&file, deadline, &mut bytes)?;
-    } else {
-        (&file).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match until {
+        Some(until) => read_pipe(&file, until, &mut bytes)?,
+        None => _ = (&file).take(most.saturating_add(1)).read_to_end(&mut bytes)?,
     }
     if bytes.len() > limits::KEY_FILE_BYTES {
         return Err(KeyFileError::TooLarge);
@@ -188,6 +200,7 @@ mod tests {
         std::io::Write::write_all(&mut writer, b"from a pipe").unwrap();
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
         assert_eq!(read(Path::new(&path), soon()).err(), Some(KeyFileError::TimedOut));
+        assert_eq!(read_file(Path::new(&path)).err(), Some(KeyFileError::NotRegular));
         std::io::Write::write_all(&mut writer, b"from a pipe").unwrap();
         drop(writer);
         let got = read(Path::new(&path), soon()).unwrap_or_else(|e| panic!("{e:?}"));

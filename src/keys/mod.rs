@@ -21,6 +21,7 @@ mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure_kv;
 mod claim;
+mod command_line;
 mod directory;
 mod exec;
 #[cfg(feature = "gcp")]
@@ -189,11 +190,11 @@ impl<'env> Keyring<'env> {
         #[cfg(feature = "pgp")]
         let sources = [sources, self.pgp.describe()].concat();
         #[cfg(feature = "aws")]
-        let sources = [sources, self.aws_kms.describe(&self.network)].concat();
+        let sources = [sources, self.aws_kms.describe()].concat();
         #[cfg(feature = "azure")]
-        let sources = [sources, self.azure_kv.describe(&self.network)].concat();
+        let sources = [sources, self.azure_kv.describe()].concat();
         #[cfg(feature = "gcp")]
-        let sources = [sources, self.gcp_kms.describe(&self.network)].concat();
+        let sources = [sources, self.gcp_kms.describe()].concat();
         #[cfg(feature = "vault")]
         let sources = [sources, self.hc_vault.describe(&self.network)].concat();
         sources

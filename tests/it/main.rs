@@ -29,4 +29,5 @@ mod kustomize;
 mod oracle;
 mod policy;
 mod process;
+mod promises;
 mod render;

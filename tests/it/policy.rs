@@ -18,9 +18,11 @@ const OWN: &str = "age16ha7hzqvgv0qlzn9faq608suky5egtcqj72dwj5pcf0luzcn0ewqzfv4f
 enum Custody {
     /// We are root: the process gets another user.
     OtherUser,
-    /// We are not: the process sees the policy's directory mounted read-only.
+    /// We are not: the process sees the policy's directory mounted read-only over a directory of root's.
     ReadOnlyMount,
 }
+
+const MOUNT: &str = "/mnt";
 
 fn custody() -> Option<Custody> {
     let can = |program: &str, args: &[&str]| {
@@ -52,8 +54,11 @@ impl Sidecar {
         let policy = directory.join("policy.yaml");
         let text = format!("apiVersion: unsops.dev/v1\nkind: Policy\ncontact: '#platform'\nrules:\n{rules}");
         fs::write(&policy, text).expect("written");
-        let case = case.env("UNSOPS_POLICY", &policy);
+        let seen =
+            if custody == Custody::ReadOnlyMount { Path::new(MOUNT).join("policy.yaml") } else { policy.clone() };
+        let case = case.env("UNSOPS_POLICY", seen);
         open_to_all(case.root().parent().expect("a world"));
+        fs::set_permissions(case.tmp(), fs::Permissions::from_mode(0o777)).expect("chmod");
         Some(Self { case, custody, policy })
     }
 
@@ -78,8 +83,8 @@ impl Sidecar {
             }
             Custody::ReadOnlyMount => {
                 let directory = self.policy.parent().expect("a directory").display().to_string();
-                let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
-                all.extend(["-Urm", "sh", "-c", script, &directory].map(OsString::from));
+                let script = format!("mount --bind \"$0\" {MOUNT} && mount -o remount,bind,ro {MOUNT} && exec \"$@\"");
+                all.extend(["-Urm", "sh", "-c", &script, &directory].map(OsString::from));
                 "unshare"
             }
         };
@@ -326,6 +331,59 @@ fn a_mounted_config_map_is_followed() {
     sidecar.generate("generator.yaml").text();
 }
 
+/// A ConfigMap that the real sops encrypted.
+fn encrypted_config_map(sops: &Path) -> Vec<u8> {
+    let plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: CANARY-7f3a}\n";
+    let case = Case::new().file("c.yaml", plain);
+    let args = ["--encrypt", "--age", OWN, "--encrypted-regex", "^data$", "c.yaml"];
+    let run = case.args(args).run_unchecked(sops);
+    assert_eq!(run.status, Some(0), "{}", run.redacted());
+    run.stdout
+}
+
+/// Kinds, too, where a whole directory or what stands among manifests is decrypted.
+#[test]
+fn whatever_decrypts_keeps_to_the_policy() {
+    let (Some(kustomize), Some(sops)) = (tool("kustomize"), tool("sops")) else { return };
+    let manifest = encrypted_config_map(&sops);
+    let path = format!("{}:/usr/bin:/bin", kustomize.parent().expect("a folder").display());
+    let kustomize_app = |allow: &str| {
+        let case = application_of("golden/kinds").env("PATH", &path);
+        Some(Sidecar::new(case, &rule(allow))?.application("team-a", "apps/one"))
+    };
+    let plain_app = |allow: &str| {
+        let case = application_of("golden/kinds").env("PATH", &path);
+        for file in ["generator.yaml", "kustomization.yaml", "want.yaml"] {
+            fs::remove_file(case.root().join("apps/one").join(file)).expect("a file");
+        }
+        fs::remove_dir_all(case.root().join("apps/one/plain")).expect("a directory");
+        Some(Sidecar::new(case, &rule(allow))?.application("team-a", "apps/one"))
+    };
+    let filtered = |allow: &str| {
+        let case = application_of("golden/kinds").stdin(&manifest);
+        Some(Sidecar::new(case, &rule(allow))?.application("team-a", "apps/one"))
+    };
+    type Make<'a> = &'a dyn Fn(&str) -> Option<Sidecar>;
+    let ways: [(Make<'_>, &[&str]); 4] = [
+        (&kustomize_app, &["build", "."]),
+        (&kustomize_app, &["cmp", "generate"]),
+        (&plain_app, &["cmp", "generate"]),
+        (&filtered, &["filter"]),
+    ];
+    for (make, args) in ways {
+        let run = |allow: &str| Some(make(allow)?.run(&unsops(), args));
+        let Some(all) = run(&format!("age: [{OWN}], kinds: ['**']")) else { return };
+        assert!(all.text().contains("kind: ConfigMap"), "{args:?}");
+        let secrets_only = run(&format!("age: [{OWN}]")).expect("as above");
+        let message = secrets_only.failure(3);
+        assert!(message.contains("does not allow decrypted objects of kind ConfigMap"), "{args:?}: {message}");
+        assert_eq!(secrets_only.stdout.len(), 0);
+        let other = run("age: [age1another]").expect("as above");
+        let message = other.failure(6);
+        assert!(message.contains("rule team-a of the policy does not allow this key"), "{args:?}: {message}");
+    }
+}
+
 /// The plugin calls that kustomize makes inherit the policy.
 #[test]
 fn a_plugin_call_of_the_real_kustomize_keeps_to_the_policy() {
@@ -333,8 +391,11 @@ fn a_plugin_call_of_the_real_kustomize_keeps_to_the_policy() {
     let Some(sidecar) = sidecar(&format!("age: [{OWN}]")) else { return };
     let tools = sidecar.case.root().join("tools");
     fs::create_dir(&tools).expect("made");
-    fs::copy(unsops(), tools.join("ksops")).expect("copied");
-    fs::copy(&kustomize, tools.join("kustomize")).expect("copied");
+    // By a program of its own: a descriptor for writing that another test's child inherits would make the copy busy.
+    for (program, name) in [(&unsops(), "ksops"), (&kustomize, "kustomize")] {
+        let copied = std::process::Command::new("cp").arg(program).arg(tools.join(name)).status().expect("cp");
+        assert!(copied.success());
+    }
     for program in ["ksops", "kustomize"] {
         fs::set_permissions(tools.join(program), fs::Permissions::from_mode(0o755)).expect("chmod");
     }
@@ -351,4 +412,53 @@ fn a_plugin_call_of_the_real_kustomize_keeps_to_the_policy() {
     assert_ne!(run.status, Some(0));
     assert_eq!(run.stdout.len(), 0);
     assert!(String::from_utf8_lossy(&run.stderr).contains("is for this application: project team-b"));
+}
+
+/// What an operator asks before a policy is mounted, without any key.
+#[test]
+fn check_answers_for_the_policy_and_for_files() {
+    let text = |rules: &str| format!("apiVersion: unsops.dev/v1\nkind: Policy\nrules:\n{rules}");
+    let ask = |rules: &str, args: &[&str]| {
+        let case = Case::new().file("policy.yaml", text(rules)).tree("golden/ksops-file", "apps/one");
+        case.args(["check", "--policy", "policy.yaml"]).args(args).report().run()
+    };
+    let rules = rule(&format!("age: [{OWN}], directories: [apps]"));
+    for (args, code, want) in [
+        (&[][..], 0, "policy.yaml: a valid policy, rules: 1"),
+        (&["--project", "team-a"], 0, "project team-a: rule team-a is for it"),
+        (
+            &["--project", "team-a", "apps/one/secret.enc.yaml"],
+            0,
+            "apps/one/secret.enc.yaml: yes: rule team-a allows it",
+        ),
+        (&["--project", "team-b", "apps/one/secret.enc.yaml"], 1, "apps/one/secret.enc.yaml: no: no rule is for"),
+        (&["--project", "team-a", "apps/one/kustomization.yaml"], 1, "no: not encrypted by sops"),
+        (&["--project", "team-a", "--output", "json", "apps/one/secret.enc.yaml"], 0, "\"allowed\": true"),
+    ] {
+        let run = ask(&rules, args);
+        let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert!(shown.contains(want) && run.status == Some(code), "{args:?} {}\n{shown}", run.redacted());
+    }
+    let elsewhere = ask(
+        &rule(&format!("age: [{OWN}], directories: [teams]")),
+        &["--project", "team-a", "apps/one/secret.enc.yaml"],
+    );
+    let shown = String::from_utf8_lossy(&elsewhere.stdout).into_owned();
+    assert!(
+        shown.contains("does not allow files in this place of the repository: apps/one/secret.enc.yaml"),
+        "{shown}"
+    );
+    let malformed = ask("- name: x\n  match: {project: [a]}\n  allow: {}\n", &[]);
+    assert_eq!(malformed.status, Some(1));
+    assert!(String::from_utf8_lossy(&malformed.stdout).contains("did you mean projects?"));
+    assert_eq!(ask(&rules, &["apps/one/secret.enc.yaml"]).status, Some(2));
+    assert_eq!(Case::new().args(["check", "--project", "x"]).run().status, Some(2));
+}
+
+/// The policy that is shipped is one.
+#[test]
+fn the_shipped_policy_is_valid() {
+    let shipped = super::harness::tests_dir().parent().expect("the top").join("argocd/sidecar/policy.yaml");
+    let run = Case::new().args(["check", "--policy"]).arg(shipped).report().run();
+    assert_eq!(run.status, Some(0), "{}", String::from_utf8_lossy(&run.stdout));
 }

@@ -44,6 +44,7 @@ use relay::Call;
 use service::{Answered, Done, Service};
 
 pub use kustomize::INSTALL;
+pub use private::remove_abandoned;
 pub use relay::relay;
 pub use stand_in::stand_in;
 
@@ -52,8 +53,15 @@ pub(super) use kustomize::on_path;
 /// What kustomize says its version is; it is given nothing of the environment.
 pub fn version(program: &Path, deadline: Deadline) -> Option<String> {
     let args = [OsString::from("version")];
-    let start =
-        Start { name: "kustomize", install: INSTALL, program, args: &args, dir: Path::new("/"), variables: &[] };
+    let start = Start {
+        name: "kustomize",
+        install: INSTALL,
+        program,
+        args: &args,
+        dir: Path::new("/"),
+        variables: &[],
+        stays_in_group: false,
+    };
     let ended = child::run(&start, deadline).ok().filter(|ended| ended.status.success())?;
     Some(String::from_utf8_lossy(ended.stdout.expose()).into_owned())
 }
@@ -101,7 +109,6 @@ const NETWORK_VARIABLES: [&str; 14] = [
 /// # Errors
 /// As [`build`]; or the file of `--output` cannot be written.
 pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
-    let env = &args.keys.apply(env);
     let needs_network = args.allow_remote || args.flags.enable_helm;
     let request = Request {
         dir: args.dir.clone(),
@@ -188,6 +195,8 @@ pub(super) fn build_with(
         args: &args,
         dir: &start_dir,
         variables: &variables,
+        // Argo CD stops our process group as a whole.
+        stays_in_group: env.var_os("ARGOCD_APP_NAME").is_some(),
     };
     let clones = Clones::of(&plan, &private, &this, allowed);
     let answer_call = |call: &Call| match clones.root_of(&call.dir) {

@@ -3,15 +3,39 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
 use crate::interruption::{self, Guard};
+use crate::limits;
 
 /// Names that are tried before giving up: another build of the same process id may have left one behind.
 const ATTEMPTS: u32 = 1000;
+
+/// How the directories are named, before the process id.
+const PREFIX: &str = "unsops-build-";
+
+/// Removes the directories of builds that were killed, where no other process namespace shares the temporary directory (a
+/// sidecar). There is nothing decrypted in them, but they would fill the memory that they lie in.
+pub fn remove_abandoned(env: &Environment) {
+    let Ok(entries) = fs::read_dir(parent(env)) else { return };
+    for entry in entries.flatten().take(limits::APP_ENTRIES) {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
+        let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
+        let is_gone = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+        let is_ours = entry.metadata().is_ok_and(|own| own.is_dir() && own.uid() == rustix::process::getuid().as_raw());
+        if is_gone && is_ours {
+            _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn parent(env: &Environment) -> PathBuf {
+    env.var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| "/tmp".into(), PathBuf::from)
+}
 
 /// A directory that is removed with everything in it when dropped.
 pub(super) struct PrivateDir {
@@ -22,15 +46,14 @@ pub(super) struct PrivateDir {
 impl PrivateDir {
     /// Makes the directory, readable by this user only, below `TMPDIR`.
     pub(super) fn create(env: &Environment) -> Result<Self, Record> {
-        let parent = env.var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| "/tmp".into(), PathBuf::from);
         let refuse = |what: &str| {
             Record::new(Failure::Internal, format!("no private directory for kustomize: {what}"))
                 .hint("set TMPDIR to a directory that this user can write to (in a sidecar, an emptyDir in memory)")
         };
         // kustomize refuses directories that are reached through symbolic links in some places.
-        let parent = parent.canonicalize().map_err(|_| refuse("the temporary directory does not exist"))?;
+        let parent = parent(env).canonicalize().map_err(|_| refuse("the temporary directory does not exist"))?;
         for number in 0..ATTEMPTS {
-            let path = parent.join(format!("unsops-build-{}-{number}", std::process::id()));
+            let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
             match interruption::make_dir(&path, |path| DirBuilder::new().mode(0o700).create(path)) {
                 Ok(guard) => {
                     let made = Self { path, _guard: guard };
@@ -97,17 +120,12 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
-/// Removes a private directory with everything in it.
-pub(super) fn remove(path: &Path) {
-    // A process that is being stopped may still add to it.
-    for _ in 0..3 {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {}
-            _ => return,
+        // A process that is being stopped may still add to it.
+        for _ in 0..3 {
+            match fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {}
+                _ => return,
+            }
         }
     }
 }

@@ -25,8 +25,8 @@ use self::generators::Generators;
 use self::recipients::Configs;
 use self::scan::{Class, Files};
 use self::settings::{Settings, unknown_rule};
-use super::records;
 use super::tree::Tree;
+use super::{policy, records};
 use crate::cli::{CheckArgs, CheckOutput};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -51,6 +51,9 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
     if let Some(id) = &args.explain {
         let rule = findings::find(id).ok_or_else(|| unknown_rule(Printable::new(id)))?;
         return Ok(text_output(explain(rule)));
+    }
+    if args.policy.policy.is_some() {
+        return policy::check(&args.policy, &args.paths, args.output == CheckOutput::Json, env);
     }
     let scope = Scope::open(args, env)?;
     let settings = Settings::read(args, &scope.root)?;

@@ -49,7 +49,15 @@ pub fn render(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline)
     let variables: Vec<(OsString, OsString)> = ["HOME", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"]
         .map(|name| (OsString::from(name), nowhere()))
         .into();
-    let start = Start { name: "helm", install: INSTALL, program, args: &args, dir: app.dir(), variables: &variables };
+    let start = Start {
+        name: "helm",
+        install: INSTALL,
+        program,
+        args: &args,
+        dir: app.dir(),
+        variables: &variables,
+        stays_in_group: true,
+    };
     let manifests = succeeded(child::run(&start, deadline)?)?;
 
     let keys = request.keys(deadline);

@@ -72,6 +72,7 @@ fn kustomization(app: &App<'_>, request: &Request, root: &Root, deadline: Deadli
         variables: Vec::new(),
         flags: Vec::new(),
     };
+    build::remove_abandoned(request.environment());
     build::build(&build, request.environment(), deadline)
 }
 

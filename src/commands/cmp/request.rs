@@ -236,8 +236,8 @@ fn refuse(variable: &OsStr) -> Option<Record> {
     let entry = name.strip_prefix("ARGOCD_ENV_")?;
     let folded: String =
         entry.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    let is_meant = |variable: &&str| folded == **variable || variable.ends_with('_') && folded.starts_with(*variable);
-    OPERATORS.iter().any(|variable| is_meant(&variable)).then(|| {
+    let is_meant = |variable: &str| folded == variable || variable.ends_with('_') && folded.starts_with(variable);
+    OPERATORS.iter().any(|variable| is_meant(variable)).then(|| {
         Record::new(Failure::Usage, "an Application cannot set this variable")
             .about(Printable::new(&format!("plugin.env {entry}")))
             .hint(
@@ -249,4 +249,93 @@ fn refuse(variable: &OsStr) -> Option<Record> {
 
 fn begins_with(name: &OsStr, beginning: &str) -> bool {
     name.as_encoded_bytes().starts_with(beginning.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Request, String> {
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Request::read(&Environment::new(variables, None)).map_err(|error| error.report())
+    }
+
+    fn refusal(variables: &[(&str, &str)]) -> String {
+        read(variables).err().expect("refused")
+    }
+
+    #[test]
+    fn request_leaves_no_trace_in_the_environment() {
+        let request = read(&[
+            ("SOPS_AGE_KEY_FILE", "/keys"),
+            ("ARGOCD_APP_NAME", "demo"),
+            ("ARGOCD_APP_PARAMETERS", "null"),
+            ("ARGOCD_ENV_COLOUR", "blue"),
+            ("PARAM_RECURSE", "true"),
+            ("GIT_ASKPASS", "argocd"),
+            ("ARGOCD_GIT_AUTH_HEADER", "Authorization: Basic x"),
+            ("ARGOCD_ASK_PASS_SOCK", "/x"),
+            ("SSH_AUTH_SOCK", "/x"),
+            ("KUSTOMIZE_PLUGIN_HOME", "/x"),
+        ]);
+        let request = request.unwrap_or_else(|message| panic!("{message}"));
+        let names: Vec<_> = request.environment().variables().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(names, ["ARGOCD_APP_NAME", "SOPS_AGE_KEY_FILE", "UNSOPS_NO_EXEC"]);
+    }
+
+    #[test]
+    fn plugin_env_may_have_any_name_but_the_operators() {
+        for harmless in ["COLOUR", "PATHS", "MY_PATH", "HOMEPAGE", "SOPSY", "AWSOME"] {
+            assert!(read(&[(&format!("ARGOCD_ENV_{harmless}"), "x")]).is_ok(), "{harmless}");
+        }
+        for name in [
+            "PATH",
+            "path",
+            "SOPS_AGE_KEY",
+            "sops-age.key",
+            "UNSOPS_POLICY",
+            "HELM_PLUGINS",
+            "LD_PRELOAD",
+            "Vault_Addr",
+        ] {
+            let message = refusal(&[(&format!("ARGOCD_ENV_{name}"), "CANARY-7f3a")]);
+            assert!(message.contains(name) && !message.contains("CANARY"), "{message}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_a_short_list_read_strictly() {
+        let parameters = |text: &str| read(&[("ARGOCD_APP_PARAMETERS", text)]);
+        assert!(parameters("null").is_ok() && parameters("[]").is_ok());
+        let recurse =
+            parameters(r#"[{"name":"recurse","string":"true"}]"#).unwrap_or_else(|message| panic!("{message}"));
+        assert!(recurse.recurse().unwrap());
+        assert!(recurse.check_parameters(AppKind::Directory).is_ok());
+        assert!(recurse.check_parameters(AppKind::Kustomization).is_err());
+        for (text, words) in [
+            ("", "is not a list of parameters"),
+            ("{}", "is not a list of parameters"),
+            (r#"[{"string":"x"}]"#, "is not a list of parameters"),
+            (r#"[{"name":"Recurse","string":"true"}]"#, "parameter Recurse: does not exist"),
+            (r#"[{"name":"recurse"},{"name":"recurse"}]"#, "is there twice"),
+        ] {
+            let message = parameters(text).err().expect(text);
+            assert!(message.contains(words), "{text}: {message}");
+        }
+        let wrong = |text: &str| parameters(text).unwrap_or_else(|message| panic!("{message}"));
+        assert!(wrong(r#"[{"name":"recurse","string":"yes"}]"#).recurse().is_err());
+        assert!(wrong(r#"[{"name":"recurse","array":["true"]}]"#).recurse().is_err());
+        assert!(wrong(r#"[{"name":"value-files","map":{"a":"b"}}]"#).array(VALUE_FILES).is_err());
+    }
+
+    #[test]
+    fn operator_decides_about_key_programs() {
+        let allows = |variables: &[(&str, &str)]| {
+            read(variables).unwrap_or_else(|message| panic!("{message}")).allows_key_programs
+        };
+        assert!(!allows(&[]));
+        assert!(!allows(&[(ALLOW_EXEC, "0")]));
+        assert!(allows(&[(ALLOW_EXEC, "1")]));
+        assert!(!allows(&[(ALLOW_EXEC, "1"), ("UNSOPS_NO_EXEC", "1")]));
+    }
 }

@@ -131,7 +131,7 @@ impl<'a> Git<'a> {
                 .hint("name two files, or two revisions: unsops diff main HEAD -- secrets/")
         })?;
         // Older versions repeat `--end-of-options`.
-        let line = answer.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).next_back().unwrap_or_default();
+        let line = answer.split(|&byte| byte == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default();
         object_id(line).ok_or_else(strange)
     }
 

@@ -42,7 +42,6 @@ pub fn diff(args: &DiffArgs, env: &Environment, deadline: Deadline) -> Result<Ou
     if args.textconv {
         return textconv(args);
     }
-    let env = &args.keys.apply(env);
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     let keyring = match args.keyless {
         true => None,

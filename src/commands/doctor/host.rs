@@ -5,6 +5,7 @@ use super::report::Report;
 use crate::commands::{build, programs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
+use crate::limits;
 use crate::process;
 use crate::text::Printable;
 
@@ -19,7 +20,7 @@ pub fn look(env: &Environment, deadline: Deadline, report: &mut Report) {
     report.ok("program", format!("unsops {} at {own}", env!("CARGO_PKG_VERSION")));
     match programs::find("kustomize", env) {
         None => report.warning(ABOUT, "not on PATH", build::INSTALL),
-        Some(path) => match build::version(&path, deadline) {
+        Some(path) => match build::version(&path, deadline.at_most(limits::VERSION_TIME, env)) {
             None => report.error(ABOUT, format!("{} does not say its version", printable(&path)), build::INSTALL),
             Some(text) => judge(&printable(&path), &text, report),
         },

@@ -119,7 +119,9 @@ fn say_program(
     let directory = walk.and_then(|walk| walk.kustomizations.get(plugin.kustomization)).map(|seen| &seen.directory);
     let Some((root, directory)) = root.zip(directory) else { return };
     let program = root.path().join(directory).join(path);
-    if programs::is_program(&program) {
+    if programs::is_program(&program) && Path::new(path).is_absolute() {
+        report.ok(GENERATORS, format!("{about}: {}", who(&program)));
+    } else if programs::is_program(&program) {
         let message = format!("{about}: {shown} in the repository is {}", who(&program));
         report.warning(
             GENERATORS,

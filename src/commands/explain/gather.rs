@@ -44,6 +44,8 @@ pub struct Gatherer<'a> {
     pub deadline: Deadline,
     claims: Claims<'a>,
     met: Mutex<Met>,
+    /// SOPS files found so far.
+    found: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -84,7 +86,7 @@ const MOST_THREADS: usize = 8;
 
 impl<'a> Gatherer<'a> {
     pub fn new(keyring: &'a Keyring<'a>, tries: bool, deadline: Deadline) -> Self {
-        Self { keyring, tries, deadline, claims: keyring.claims(), met: Mutex::default() }
+        Self { keyring, tries, deadline, claims: keyring.claims(), met: Mutex::default(), found: AtomicUsize::new(0) }
     }
 
     /// Looks at the files named and those in the directories named.
@@ -104,6 +106,11 @@ impl<'a> Gatherer<'a> {
             if let Some(found) = outcome.names {
                 names.extend(found);
             }
+        }
+        let left_out = self.found.into_inner().saturating_sub(limits::EXPLAINED_FILES);
+        if left_out > 0 {
+            let message = format!("{left_out} more SOPS files, beyond {}, were left out", limits::EXPLAINED_FILES);
+            problems.push(Problem { path: ".".to_owned(), message });
         }
         for known in self.keyring.names() {
             names.add(&known.recipient, &known.name, &known.source);
@@ -164,7 +171,7 @@ impl<'a> Gatherer<'a> {
         thread::scope(|scope| {
             for _ in 1..threads.min(items.len()) {
                 // Where no further thread can be had, those that run do the work.
-                _ = thread::Builder::new().spawn_scoped(scope, work);
+                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
             }
             work();
         });
@@ -198,6 +205,7 @@ impl<'a> Gatherer<'a> {
         }
         let by_name = Format::from_path(&item.shown);
         match inspect::inspect_any(by_name, bytes) {
+            Ok(_) if self.found.fetch_add(1, Ordering::Relaxed) >= limits::EXPLAINED_FILES => Outcome::default(),
             Ok(mut inspection) => {
                 let groups = inspection.metadata.key_groups.iter().map(|group| self.meet(&group.0)).collect();
                 let mut file = look::describe(&item.shown, by_name, &mut inspection, groups, most_listed);

@@ -129,7 +129,10 @@ fn count_files(recipients: &mut [(usize, RecipientEntry, bool)], files: &[FileEn
 fn identity_source(source: &KeySource) -> IdentitySource {
     let (state, keys, reason) = match &source.found {
         KeySourceState::Absent => ("absent", Vec::new(), None),
-        KeySourceState::Keys(keys) => ("keys", keys.iter().map(Printable::to_string).collect(), None),
+        KeySourceState::Keys(keys) => {
+            let finding = source.is_readable_by_all.then(|| "every account on this machine may read it".to_owned());
+            ("keys", keys.iter().map(Printable::to_string).collect(), finding)
+        }
         KeySourceState::OnDemand => ("on-demand", Vec::new(), None),
         KeySourceState::Unusable(why) => ("unusable", Vec::new(), Some(why.to_string())),
     };

@@ -45,7 +45,7 @@ pub struct IdentitySource {
     pub state: &'static str,
     /// Public halves.
     pub keys: Vec<String>,
-    /// Why it is unusable.
+    /// Why it is unusable, or what is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -333,9 +333,15 @@ fn identities(report: &Report, paint: Paint, out: &mut String) {
     let has_keys = report.identities.iter().any(|source| !source.keys.is_empty());
     for source in &report.identities {
         let state = match source.state {
-            "keys" if source.keys.is_empty() && has_keys => continue,
-            "keys" if source.keys.is_empty() => "no key, or one behind a passphrase".to_owned(),
-            "keys" => source.keys.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", "),
+            "keys" if source.keys.is_empty() && has_keys && source.reason.is_none() => continue,
+            "keys" => {
+                let keys = match source.keys.is_empty() {
+                    true => "no key, or one behind a passphrase".to_owned(),
+                    false => source.keys.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", "),
+                };
+                let finding = source.reason.as_deref().map(|why| paint.red(format!(" ({why})")));
+                keys + &finding.unwrap_or_default()
+            }
             "unusable" => paint.red(source.reason.as_deref().unwrap_or("of no use")),
             _ => continue,
         };

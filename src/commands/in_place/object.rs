@@ -18,9 +18,9 @@ use crate::yaml::{self, CollectionStyle, Document, Kind, Node, ScalarStyle};
 
 /// Decrypts objects.
 pub struct Decryption<'a> {
-    /// The keys.
+    /// The keys, under the policy.
     pub keys: &'a dyn KeyService,
-    /// What may come out.
+    /// What this run may do: which kinds of decrypted objects may come out.
     pub authority: &'a Authority,
     /// What copies are held against.
     pub sources: &'a Sources<'a>,
@@ -55,8 +55,7 @@ impl Decryption<'_> {
             };
             let opened =
                 cleartext.and_then(|cleartext| root_of(&cleartext)).map_err(|record| prefixed(record, &about))?;
-            let get = |name| field(&opened, name).and_then(text).unwrap_or_default();
-            policy::check_kind(self.authority, get("apiVersion"), get("kind"))?;
+            self.check_kinds(&opened).map_err(|record| record.about(about))?;
             *object = opened;
             return Ok(true);
         }
@@ -64,8 +63,7 @@ impl Decryption<'_> {
             let about = name(object);
             let has_any = self.secret(object).map_err(|record| prefixed(record, &about))?;
             if has_any {
-                let version = field(object, "apiVersion").and_then(text).unwrap_or_default();
-                policy::check_kind(self.authority, version, "Secret").map_err(|record| record.about(about))?;
+                self.check_kinds(object).map_err(|record| record.about(about))?;
             }
             return Ok(has_any);
         }
@@ -88,6 +86,18 @@ impl Decryption<'_> {
             }
         }
         Ok(has_any)
+    }
+
+    /// Whether the policy lets a decrypted object come out; of a list, each item.
+    fn check_kinds(&self, object: &Node) -> Result<(), Record> {
+        let text_of = |name| field(object, name).and_then(text).unwrap_or_default();
+        let (api_version, kind) = (text_of("apiVersion"), text_of("kind"));
+        match field(object, "items").filter(|_| kind.ends_with("List")).map(|items| &items.kind) {
+            Some(Kind::Sequence(items, _)) if !items.is_empty() => {
+                items.iter().try_for_each(|item| self.check_kinds(item))
+            }
+            _ => policy::check_kind(self.authority, api_version, kind),
+        }
     }
 
     /// An object that is a SOPS document.

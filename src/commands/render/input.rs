@@ -22,12 +22,16 @@ pub(in crate::commands) struct Input {
     pub parts: Vec<Part>,
     /// Where the file lies.
     pub folder: Option<PathBuf>,
+    /// Whether plain objects may hold placeholders of this run.
+    pub has_placeholders: bool,
 }
 
 /// One thing to render.
 pub(in crate::commands) enum Part {
     /// A manifest that is encrypted itself: its name, which tells its format, and its bytes.
     Encrypted(SourcePath, Vec<u8>),
+    /// The same within a stream: whoever made that has changed the order, so that no MAC fits.
+    EncryptedInStream(SourcePath, Vec<u8>),
     /// A manifest of a generator.
     Generator(Config),
     /// An object that is final already.
@@ -52,17 +56,17 @@ impl Input {
         Self::from(target, bytes, env)
     }
 
-    /// Takes a stream of manifests apart.
+    /// Takes apart what kustomize made of redacted objects.
     ///
     /// # Errors
     /// It is not YAML, or empty.
-    pub fn of_stream(bytes: Vec<u8>) -> Result<Self, Error> {
-        Ok(Self { parts: parts(bytes, None)?, folder: None })
+    pub fn of_kustomize(bytes: Vec<u8>) -> Result<Self, Error> {
+        Ok(Self { parts: parts(bytes, None)?, folder: None, has_placeholders: true })
     }
 
     /// Whether there are encrypted manifests.
     pub fn has_encrypted(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Encrypted(..)))
+        self.parts.iter().any(|part| matches!(part, Part::Encrypted(..) | Part::EncryptedInStream(..)))
     }
 
     fn from(target: Option<&Path>, bytes: Vec<u8>, env: &Environment) -> Result<Self, Error> {
@@ -70,7 +74,7 @@ impl Input {
             .and_then(|path| env.current_dir().map(|dir| dir.join(path)))
             .and_then(|path| Some(path.parent()?.to_owned()));
         let name = target.and_then(Path::file_name).and_then(|name| name.to_str());
-        Ok(Self { parts: parts(bytes, name)?, folder })
+        Ok(Self { parts: parts(bytes, name)?, folder, has_placeholders: false })
     }
 }
 
@@ -81,18 +85,23 @@ fn parts(bytes: Vec<u8>, name: Option<&str>) -> Result<Vec<Part>, Error> {
         None => Format::Yaml,
     };
     if !matches!(format, Format::Yaml) && inspect::may_be_sops(&bytes) {
-        return Ok(vec![encrypted(name, bytes)]);
+        return Ok(vec![Part::Encrypted(path_of(name), bytes)]);
     }
     let chunks = documents(&bytes);
     let has_stanza: Vec<bool> = chunks.iter().map(|chunk| begins_stanza(chunk)).collect();
     // One stanza at the beginning is a file of sops, which may have several documents; anything else is a stream.
     if has_stanza.first() == Some(&true) && has_stanza.iter().filter(|has| **has).count() == 1 {
-        return Ok(vec![encrypted(name, bytes)]);
+        return Ok(vec![Part::Encrypted(path_of(name), bytes)]);
+    }
+    if has_stanza.iter().filter(|has| **has).count() > limits::SOURCES {
+        let message = format!("more than {} encrypted documents", limits::SOURCES);
+        return Err(Record::new(Failure::Generator, message).hint("split the stream").into());
     }
     let mut parts = Vec::new();
-    for (chunk, has_stanza) in chunks.into_iter().zip(has_stanza) {
+    for (number, (chunk, has_stanza)) in (1_usize..).zip(chunks.into_iter().zip(has_stanza)) {
         if has_stanza {
-            parts.push(encrypted(None, chunk.to_vec()));
+            let name = format!("document-{number}.yaml");
+            parts.push(Part::EncryptedInStream(path_of(Some(&name)), chunk.to_vec()));
         } else if has_content(chunk)? {
             for config in Config::read(chunk).map_err(|error| records::of_host(&error))? {
                 parts.push(plain_or_generator(config, name.is_some())?);
@@ -105,10 +114,9 @@ fn parts(bytes: Vec<u8>, name: Option<&str>) -> Result<Vec<Part>, Error> {
     Ok(parts)
 }
 
-fn encrypted(name: Option<&str>, bytes: Vec<u8>) -> Part {
+fn path_of(name: Option<&str>) -> SourcePath {
     let path = name.and_then(|name| SourcePath::parse(name).ok());
-    let path = path.unwrap_or_else(|| SourcePath::parse("stdin.yaml").expect("a relative path"));
-    Part::Encrypted(path, bytes)
+    path.unwrap_or_else(|| SourcePath::parse("stdin.yaml").expect("a relative path"))
 }
 
 fn plain_or_generator(config: Config, is_file: bool) -> Result<Part, Error> {
@@ -139,7 +147,7 @@ fn documents(bytes: &[u8]) -> Vec<&[u8]> {
         at += line.len();
     }
     chunks.extend(bytes.get(start..));
-    chunks.retain(|chunk| !chunk.trim_ascii().is_empty());
+    chunks.retain(|chunk| !chunk.strip_prefix(b"---").unwrap_or(chunk).trim_ascii().is_empty());
     chunks
 }
 

@@ -39,7 +39,6 @@ const ARGOCD_CLIENT: [&str; 5] =
 /// Everything that failed; then there is no answer at all.
 pub fn render(args: &RenderArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     refuse_under_argocd(env)?;
-    let env = &args.keys.apply(env);
     if args.reveal && !args.yes && process::stdout_is_terminal() {
         return Err(Record::new(Failure::Usage, "--reveal would show plaintext on a terminal")
             .hint("redirect standard output, or add --yes if nobody else can see this screen and its history")
@@ -133,7 +132,10 @@ pub(super) struct Redaction {
 }
 
 impl Redaction {
-    const KEYLESS: Self = Self { level: Level::Keyless, unopened: AtomicUsize::new(0) };
+    /// One without keys.
+    fn keyless() -> Self {
+        Self { level: Level::Keyless, unopened: AtomicUsize::new(0) }
+    }
 
     fn file(&self, file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Redacted, SopsError> {
         if self.level == Level::Keyless {
@@ -163,14 +165,14 @@ impl Redaction {
         let manifests = build::build_with(request, env, deadline, &|config, stdin, dir, decryptor| {
             parts::answer_legacy(config, stdin, dir, decryptor, self)
         })?;
-        let input = Input::of_stream(manifests.into_exposed())?;
+        let input = Input::of_kustomize(manifests.into_exposed())?;
         let has_encrypted = input.has_encrypted();
         // What kustomize passed through encrypted (for Flux' controller) has lost its order, and with it its MAC.
         let root = Root::discover(env).map_err(records::of_file)?;
         let keyring = Keyring::from_environment(env, KeyPolicy::default())
             .map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
         let decryptor = Decryptor::new(&root, &keyring, env)?;
-        let objects = Parts::of(input, &decryptor, None)?.redact(&Self::KEYLESS)?;
+        let objects = Parts::of(input, &decryptor, None)?.redact(&Self::keyless())?;
         Ok((objects, if has_encrypted { Assurance::Keyless } else { self.assurance() }))
     }
 }

@@ -7,13 +7,13 @@ use super::Redaction;
 use super::input::{Input, Part};
 use crate::commands::decrypt::{Decryptor, Make, Places};
 use crate::commands::generate::{collect, of_generator};
-use crate::commands::{records, transform};
+use crate::commands::{policy, records, transform};
 use crate::error::{Error, Failure, Record};
 use crate::generator::{self, Generator, HostAnnotations, Piece, RedactedPiece};
 use crate::host::{AnnotationPolicy, Config, Legacy};
 use crate::path::SourcePath;
 use crate::secret::{Secret, SecretBytes};
-use crate::sops;
+use crate::sops::{self, Redacted};
 use crate::yaml::writer::write_manifest;
 use crate::yaml::{Document, Node};
 
@@ -22,35 +22,54 @@ pub(in crate::commands) struct Parts<'a> {
     parts: Vec<Parsed>,
     current_dir: Option<&'a Path>,
     folder: Option<PathBuf>,
+    has_placeholders: bool,
     decryptor: &'a Decryptor<'a>,
 }
 
 enum Parsed {
-    /// Also an encrypted manifest: as the only file of a generator, with its bytes.
-    Generator(Generator, Option<Vec<u8>>),
+    Generator(Generator, Content),
     Plain(Node),
+}
+
+/// Where the content of a generator's sources is.
+enum Content {
+    /// In files.
+    Files,
+    /// Here: an encrypted manifest, as the only file of a generator.
+    Given(Vec<u8>),
+    /// The same, from a stream; it can be redacted only without keys.
+    GivenInStream(Vec<u8>),
 }
 
 impl<'a> Parts<'a> {
     /// Parses what is to be generated. Sources start at `current_dir`, or else where the input lies.
-    pub fn of(input: Input, decryptor: &'a Decryptor<'a>, current_dir: Option<&'a Path>) -> Result<Self, Error> {
-        let parts = collect(input.parts.into_iter().map(|part| match part {
-            Part::Encrypted(path, bytes) => around(&path).map(|generator| Parsed::Generator(generator, Some(bytes))),
-            Part::Generator(config) => parse(&config).map(|generator| Parsed::Generator(generator, None)),
+    pub fn of(mut input: Input, decryptor: &'a Decryptor<'a>, current_dir: Option<&'a Path>) -> Result<Self, Error> {
+        let parts = collect(std::mem::take(&mut input.parts).into_iter().map(|part| match part {
+            Part::Encrypted(path, bytes) => {
+                around(&path).map(|generator| Parsed::Generator(generator, Content::Given(bytes)))
+            }
+            Part::EncryptedInStream(path, bytes) => {
+                around(&path).map(|generator| Parsed::Generator(generator, Content::GivenInStream(bytes)))
+            }
+            Part::Generator(config) => parse(&config).map(|generator| Parsed::Generator(generator, Content::Files)),
             Part::Plain(node) => Ok(Parsed::Plain(node)),
         }))?;
-        Ok(Self { parts, current_dir, folder: input.folder, decryptor })
+        let Input { folder, has_placeholders, .. } = input;
+        Ok(Self { parts, current_dir, folder, has_placeholders, decryptor })
     }
 
     /// Reads the sources of a generator and makes something of each.
     fn map<T: Send>(
         &self,
         generator: &Generator,
-        bytes: Option<&Vec<u8>>,
+        content: &Content,
         make: &Make<'_, T>,
     ) -> Result<BTreeMap<SourcePath, T>, Vec<Record>> {
         let bases: Vec<&Path> = self.current_dir.into_iter().chain(self.folder.as_deref()).collect();
-        let in_band = |_: &SourcePath| bytes.cloned();
+        let in_band = |_: &SourcePath| match content {
+            Content::Files => None,
+            Content::Given(bytes) | Content::GivenInStream(bytes) => Some(bytes.clone()),
+        };
         self.decryptor.map_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band }, make)
     }
 
@@ -61,10 +80,15 @@ impl<'a> Parts<'a> {
             Plain(&'p Node),
         }
         let make = |file: &[u8], format| redaction.file(file, format, self.decryptor.keys());
+        let keyless = |file: &[u8], format| Redacted::without_keys(file, format);
         let done = collect(self.parts.iter().map(|part| match part {
             Parsed::Plain(node) => Ok(Done::Plain(node)),
-            Parsed::Generator(generator, bytes) => {
-                let redacted = self.map(generator, bytes.as_ref(), &make)?;
+            Parsed::Generator(generator, content) => {
+                let make: &Make<'_, Redacted> = match content {
+                    Content::Files | Content::Given(_) => &make,
+                    Content::GivenInStream(_) => &keyless,
+                };
+                let redacted = self.map(generator, content, make)?;
                 let get =
                     |source: &SourcePath| redacted.get(source).expect("every source was read, or `map` has failed");
                 let pieces = generator.render_redacted(&get);
@@ -81,7 +105,8 @@ impl<'a> Parts<'a> {
         for done in done {
             match done {
                 Done::Pieces(pieces) => objects.extend(pieces.into_iter().flat_map(RedactedPiece::into_objects)),
-                Done::Plain(node) => objects.push(node.clone()),
+                Done::Plain(node) if self.has_placeholders => objects.push(node.clone()),
+                Done::Plain(node) => objects.push(generator::without_plain_values(node.clone())),
             }
         }
         Ok(objects)
@@ -92,18 +117,21 @@ impl<'a> Parts<'a> {
         let make = |file: &[u8], format| sops::decrypt(file, format, self.decryptor.keys());
         let revealed = collect(self.parts.iter().map(|part| match part {
             Parsed::Plain(node) => Ok(Revealed::Plain(node)),
-            Parsed::Generator(generator, bytes) => {
-                let opened = self.map(generator, bytes.as_ref(), &make)?;
+            Parsed::Generator(generator, content) => {
+                let opened = self.map(generator, content, &make)?;
                 let get = |source: &SourcePath| opened.get(source).expect("every source was read, or `map` has failed");
                 let pieces = generator.render(&get);
                 pieces.map(Revealed::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
             }
         }))?;
-        let pieces = revealed.iter().flat_map(|revealed| match revealed {
-            Revealed::Pieces(pieces) => pieces.as_slice(),
-            Revealed::Plain(_) => &[],
-        });
-        let unique = generator::check_unique(pieces);
+        let pieces = || {
+            revealed.iter().flat_map(|revealed| match revealed {
+                Revealed::Pieces(pieces) => pieces.as_slice(),
+                Revealed::Plain(_) => &[],
+            })
+        };
+        collect([policy::check_kinds(self.decryptor.authority(), pieces())].into_iter())?;
+        let unique = generator::check_unique(pieces());
         collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
         Ok(revealed)
     }
@@ -151,8 +179,8 @@ pub(super) fn answer_legacy(
         return Ok(legacy.respond(&[]));
     }
     let generator = collect([parse(legacy.config())].into_iter())?;
-    let generators = generator.into_iter().map(|generator| Parsed::Generator(generator, None)).collect();
-    let parts = Parts { parts: generators, current_dir: Some(dir), folder: None, decryptor };
+    let generators = generator.into_iter().map(|generator| Parsed::Generator(generator, Content::Files)).collect();
+    let parts = Parts { parts: generators, current_dir: Some(dir), folder: None, has_placeholders: false, decryptor };
     let annotations = match legacy.annotation_policy() {
         AnnotationPolicy::Drop => HostAnnotations::Drop,
         AnnotationPolicy::Keep => HostAnnotations::Keep,

@@ -34,21 +34,33 @@ pub(super) fn encode(secret: &mut Node) {
     });
 }
 
-/// Puts placeholders in the place of all values.
+/// Puts placeholders in the place of all values, and gives them the form that the Secret's type asks for. A value that
+/// holds a placeholder is one of ours.
 pub(super) fn redact(secret: &mut Node) {
-    drop_comments(secret);
+    replace_values(secret, holds_placeholder);
     let secret_type = text_field(secret, "type").unwrap_or_default();
+    if let Kind::Mapping(fields, _) = &mut secret.kind {
+        give_form(fields, &secret_type);
+    }
+}
+
+/// Puts placeholders in the place of all values that are not placeholders from end to end.
+pub(super) fn redact_plain(secret: &mut Node) {
+    replace_values(secret, is_placeholder);
+}
+
+fn replace_values(secret: &mut Node, is_ours: fn(&[u8]) -> bool) {
+    drop_comments(secret);
     let Kind::Mapping(fields, _) = &mut secret.kind else { return };
     // Readers of JSON in older API servers took field names in any case.
     let has_values = |key: &Node, name: &str| text_of(key).is_some_and(|key| key.eq_ignore_ascii_case(name));
     for (key, values) in fields.iter_mut() {
         if has_values(key, "stringData") {
-            each_value(values, &mut redact_text);
+            each_value(values, &mut |key, value| redact_text(key, value, is_ours));
         } else if has_values(key, "data") {
-            each_value(values, &mut redact_base64);
+            each_value(values, &mut |key, value| redact_base64(key, value, is_ours));
         }
     }
-    give_form(fields, &secret_type);
     if let Some(metadata) = field_mut(secret, "metadata")
         && let Some(annotations) = field_mut(metadata, "annotations")
         && let Some(value) = field_mut(annotations, LAST_APPLIED)
@@ -57,28 +69,30 @@ pub(super) fn redact(secret: &mut Node) {
     }
 }
 
-fn redact_text(key: &Node, value: &mut Node) {
+fn redact_text(key: &Node, value: &mut Node, is_ours: fn(&[u8]) -> bool) {
     let Some(text) = text_of(value) else { return hide(value) };
-    if !text.is_empty() && !holds_placeholder(text.as_bytes()) {
+    if !text.is_empty() && !is_ours(text.as_bytes()) {
         *value = string(&stand_in(key, text.as_bytes()));
     }
 }
 
-fn redact_base64(key: &Node, value: &mut Node) {
+fn redact_base64(key: &Node, value: &mut Node, is_ours: fn(&[u8]) -> bool) {
     let Some(text) = text_of(value) else { return hide(value) };
     let plain = if text.is_empty() {
         return;
-    } else if holds_placeholder(text.as_bytes()) {
+    } else if is_ours(text.as_bytes()) {
         text
     } else {
-        let decoded = STANDARD.decode(text.trim_ascii()).unwrap_or_default();
-        if holds_placeholder(&decoded) {
-            String::from_utf8_lossy(&decoded).into_owned()
-        } else {
-            stand_in(key, &decoded)
-        }
+        let decoded = decode(&text).unwrap_or_default();
+        if is_ours(&decoded) { String::from_utf8_lossy(&decoded).into_owned() } else { stand_in(key, &decoded) }
     };
     *value = string(&STANDARD.encode(plain));
+}
+
+/// Decodes base64 as Go does: line breaks do not count, and kustomize writes some.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(digits).ok()
 }
 
 /// What stands for a value that holds no placeholder: for a whole SOPS file (kustomize's own `secretGenerator` over
@@ -156,7 +170,7 @@ fn plain_value(fields: &[(Node, Node)], name: &str) -> Option<String> {
         let (_, values) = fields.iter().find(|(key, _)| text_of(key).as_deref() == Some(field))?;
         text_field(values, name)
     };
-    find("stringData").or_else(|| String::from_utf8(STANDARD.decode(find("data")?).ok()?).ok())
+    find("stringData").or_else(|| String::from_utf8(decode(&find("data")?)?).ok())
 }
 
 fn set_value(fields: &mut [(Node, Node)], name: &str, text: &str) {

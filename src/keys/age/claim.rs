@@ -103,3 +103,53 @@ fn is_native(recipient: &str) -> bool {
 fn public_part(recipient: &str) -> String {
     recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+    use crate::keys::KeyPolicy;
+
+    const A: &str = "AGE-SECRET-KEY-1Z09WTHX3NG6MVJE9ZEUN2E9MRZDV0NLLPRG0KUL2CKAAK278A8QSSW6LNE";
+    const A_PUBLIC: &str = "age16ha7hzqvgv0qlzn9faq608suky5egtcqj72dwj5pcf0luzcn0ewqzfv4ft";
+    const B_PUBLIC: &str = "age1fnhyupglqulmna9yjl7w89pfg3694mt363ffz0vwpz85dnhfwf2qjsfyha";
+
+    fn claim(variables: &[(&str, &str)], recipient: &str) -> Claim {
+        let environment = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())), None);
+        let keyring = crate::keys::Keyring::from_environment(&environment, KeyPolicy::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        keyring.age.claims().of(recipient)
+    }
+
+    #[test]
+    fn knows_its_own_public_halves() {
+        assert_eq!(claim(&[("SOPS_AGE_KEY", A)], &format!(" {A_PUBLIC} ")), Claim::Mine("SOPS_AGE_KEY".into()));
+        assert_eq!(claim(&[("SOPS_AGE_KEY", A)], B_PUBLIC), Claim::NotMine);
+        assert_eq!(claim(&[], A_PUBLIC), Claim::NotMine);
+    }
+
+    #[test]
+    fn what_a_program_holds_is_not_known_and_no_program_is_started() {
+        let command = [("SOPS_AGE_KEY_CMD", "/no/such/program")];
+        assert_eq!(claim(&command, A_PUBLIC), Claim::Locked("SOPS_AGE_KEY_CMD".into()));
+        assert_eq!(claim(&command, "ssh-ed25519 AAAA"), Claim::NotMine);
+        let plugin =
+            bech32::encode::<bech32::Bech32>(bech32::Hrp::parse("age-plugin-yubikey-").unwrap(), b"x").unwrap();
+        let plugin = plugin.to_uppercase();
+        let plugin = [("SOPS_AGE_KEY", plugin.as_str())];
+        assert_eq!(claim(&plugin, "age1yubikey1qabc"), Claim::Locked("SOPS_AGE_KEY".into()));
+        assert_eq!(claim(&plugin, A_PUBLIC), Claim::NotMine);
+    }
+
+    #[test]
+    fn comments_above_identities_are_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.txt");
+        let text = format!("# created: 2024-01-01\n# my laptop\n# public key: {A_PUBLIC}\n{A}\n");
+        std::io::Write::write_all(&mut std::fs::File::create_new(&path).unwrap(), text.as_bytes()).unwrap();
+        let environment = Environment::new([("SOPS_AGE_KEY_FILE".into(), path.into_os_string())], None);
+        let keyring = crate::keys::Keyring::from_environment(&environment, KeyPolicy::default()).unwrap();
+        let [name] = keyring.age.names().try_into().unwrap();
+        assert_eq!((name.recipient.as_str(), name.name.as_str()), (A_PUBLIC, "my laptop"));
+    }
+}

@@ -147,7 +147,7 @@ impl<'env> Sources<'env> {
     fn directory(&self) -> Vec<Arc<Source>> {
         let Some(name) = self.directory.name() else { return Vec::new() };
         let of_directory = |found| vec![Source::new(name.as_str(), found)];
-        match self.directory.read(KeyFileKind::Age, exec::deadline(&self.policy)) {
+        match self.directory.read(KeyFileKind::Age) {
             Err(KeyFileError::Missing) => of_directory(Found::Missing),
             Err(error) => of_directory(Found::Unusable(error.words().into())),
             Ok(files) if files.is_empty() => of_directory(Found::Unusable("holds no *.agekey".into())),

@@ -81,7 +81,7 @@ impl<'env> AwsKms<'env> {
             return Err(denied("the wrapped key is larger than 128 KiB"));
         }
         let Some(blob) = decode_base64(enc) else { return Err(denied("the wrapped key is not base64")) };
-        let own = self.own(network).as_ref().map(Result::as_ref).transpose().map_err(Clone::clone)?;
+        let own = self.own().as_ref().map(Result::as_ref).transpose().map_err(Clone::clone)?;
         let http = self.http.get_or_init(|| self.http_client(network));
         let http = http.as_ref().map_err(|error| denied(&error.to_string()))?;
         let identity =
@@ -103,16 +103,16 @@ impl<'env> AwsKms<'env> {
     }
 
     /// The credentials of the key directory, or the SDK's sources, which are looked at when a key needs them.
-    pub(super) fn describe(&self, network: &Network<'_>) -> Vec<KeySource> {
-        match self.directory.credential(KeyFileKind::AwsKms, network.file_deadline()) {
+    pub(super) fn describe(&self) -> Vec<KeySource> {
+        match self.directory.credential(KeyFileKind::AwsKms) {
             Some(file) => vec![file.describe(|content| credentials(content).map(drop))],
             None => vec![KeySource::new("AWS credentials (default chain)".into(), KeySourceState::OnDemand)],
         }
     }
 
-    fn own(&self, network: &Network<'_>) -> &Option<Result<Credentials, RefusedReason>> {
+    fn own(&self) -> &Option<Result<Credentials, RefusedReason>> {
         self.own.get_or_init(|| {
-            let file = self.directory.credential(KeyFileKind::AwsKms, network.file_deadline())?;
+            let file = self.directory.credential(KeyFileKind::AwsKms)?;
             let content = file.content.as_ref().map_err(|error| error.words());
             let credentials = content.and_then(|content| credentials(content.expose()));
             Some(credentials.map_err(|why| not_mine(&format!("{} {why}", file.name)).with_hint(FILE_HINT)))

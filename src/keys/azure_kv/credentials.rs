@@ -97,13 +97,8 @@ fn kinds(environment: &Environment, policy: KeyPolicy) -> Vec<Kind> {
 }
 
 /// The places that are looked at.
-pub(super) fn places(
-    environment: &Environment,
-    policy: KeyPolicy,
-    directory: &KeyDirectory,
-    deadline: Instant,
-) -> Vec<KeySource> {
-    if let Some(file) = directory.credential(KeyFileKind::AzureKeyVault, deadline) {
+pub(super) fn places(environment: &Environment, policy: KeyPolicy, directory: &KeyDirectory) -> Vec<KeySource> {
+    if let Some(file) = directory.credential(KeyFileKind::AzureKeyVault) {
         return vec![file.describe(|content| Settings::of_directory(content).map(drop))];
     }
     let kinds = kinds(environment, policy).into_iter();
@@ -208,7 +203,7 @@ impl Chain {
     ) -> Result<Self, RefusedReason> {
         let refuse = |why: &str| not_mine(why).with_hint(HINT);
         let unusable = |place: &str| refuse(&format!("the Azure credentials are unusable ({place})"));
-        if let Some(file) = directory.credential(KeyFileKind::AzureKeyVault, deadline) {
+        if let Some(file) = directory.credential(KeyFileKind::AzureKeyVault) {
             let content = file.content.as_ref().map_err(|error| error.words());
             let settings = content.and_then(|content| Settings::of_directory(content.expose()));
             let (kind, settings) = settings.map_err(|why| refuse(&format!("{} {why}", file.name)))?;

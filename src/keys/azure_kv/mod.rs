@@ -82,8 +82,8 @@ impl<'env> AzureKeyVault<'env> {
     }
 
     /// Where credentials are looked for.
-    pub(super) fn describe(&self, network: &Network<'_>) -> Vec<KeySource> {
-        credentials::places(self.environment, self.policy, &self.directory, network.file_deadline())
+    pub(super) fn describe(&self) -> Vec<KeySource> {
+        credentials::places(self.environment, self.policy, &self.directory)
     }
 
     fn client(&self, network: &Network<'_>, vault: &str) -> Result<Arc<KeyClient>, RefusedReason> {

@@ -32,8 +32,8 @@ pub(super) enum Credentials {
 }
 
 /// The place where this process has its credentials from.
-pub(super) fn place(environment: &Environment, directory: &KeyDirectory, deadline: Instant) -> KeySource {
-    if let Some(file) = directory.credential(KeyFileKind::GcpKms, deadline) {
+pub(super) fn place(environment: &Environment, directory: &KeyDirectory) -> KeySource {
+    if let Some(file) = directory.credential(KeyFileKind::GcpKms) {
         return file.describe(|content| {
             let json = serde_json::from_slice(content).map_err(|_| "holds no JSON")?;
             Source::from_json(&json).map(drop)
@@ -72,7 +72,7 @@ impl Credentials {
         network: &Network<'_>,
     ) -> Result<Self, RefusedReason> {
         let deadline = network.file_deadline();
-        if let Some(file) = directory.credential(KeyFileKind::GcpKms, deadline) {
+        if let Some(file) = directory.credential(KeyFileKind::GcpKms) {
             let unusable = |why: &str| not_mine(&format!("{} {why}", file.name)).with_hint(HINT);
             let content = file.content.as_ref().map_err(|error| unusable(error.words()))?;
             return Self::from_json(environment, content.expose(), file.name.clone());

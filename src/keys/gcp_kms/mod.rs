@@ -66,8 +66,8 @@ impl<'env> GcpKms<'env> {
     }
 
     /// Where credentials are looked for.
-    pub(super) fn describe(&self, network: &Network<'_>) -> Vec<KeySource> {
-        vec![credentials::place(self.environment, &self.directory, network.file_deadline())]
+    pub(super) fn describe(&self) -> Vec<KeySource> {
+        vec![credentials::place(self.environment, &self.directory)]
     }
 
     async fn find_headers(&self, network: &Network<'_>) -> Result<HeaderMap, RefusedReason> {

@@ -25,7 +25,7 @@ impl Token {
     /// unset.
     pub(super) fn find(environment: &Environment, directory: &KeyDirectory, deadline: Instant) -> Self {
         let mut token = Self { value: None, sources: Vec::new() };
-        if let Some(file) = directory.credential(KeyFileKind::HcVault, deadline) {
+        if let Some(file) = directory.credential(KeyFileKind::HcVault) {
             token.add_file(file.name, file.content, &file.path);
             return token;
         }

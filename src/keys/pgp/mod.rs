@@ -5,6 +5,7 @@
 //! messages. Expired and revoked keys still decrypt. Of the packets, SEIPD v1, GnuPG's OCB (packet 20) and RFC 9580's
 //! SEIPD v2 are read; unprotected (malleable) ones are refused.
 
+mod blinded_rsa;
 pub(super) mod claim;
 mod gnupg_home;
 mod gpg;
@@ -108,9 +109,7 @@ impl<'env> Pgp<'env> {
             Found::Forbidden(by) => {
                 Err(denied(&format!("the secret key {by} is for this message, but the policy does not allow it")))
             }
-            Found::Wrong => {
-                Err(denied("a secret key is for this message, but does not open it: the message is damaged"))
-            }
+            Found::Wrong => Err(denied(NOT_OPENED)),
             Found::Locked(by) => {
                 let why = format!("the secret key {by} wants a passphrase");
                 let hint = "name a file with the passphrase in UNSOPS_PGP_PASSPHRASE_FILE";
@@ -209,7 +208,7 @@ impl Sources {
         if let Some(path) = &self.key_file {
             load_exported(path, &named("UNSOPS_PGP_KEY_FILE", path), deadline, &mut loaded);
         }
-        self.load_directory(deadline, &mut loaded);
+        self.load_directory(&mut loaded);
         if let Some((home, name)) = &self.gnupg_home {
             load_home(home, name, deadline, &mut loaded);
         }
@@ -217,9 +216,9 @@ impl Sources {
     }
 
     /// The `*.asc` files of the key directory.
-    fn load_directory(&self, deadline: Instant, loaded: &mut Loaded) {
+    fn load_directory(&self, loaded: &mut Loaded) {
         let Some(name) = self.directory.name() else { return };
-        match self.directory.read(KeyFileKind::Pgp, deadline) {
+        match self.directory.read(KeyFileKind::Pgp) {
             Err(error) => loaded.add_source(name, Err(error.words())),
             Ok(files) if files.is_empty() => loaded.add_source(name, Err("holds no *.asc")),
             Ok(files) => {
@@ -362,8 +361,8 @@ fn session_key(packets: &[&PublicKeyEncryptedSessionKey], loaded: &Loaded, rule:
                 return found;
             }
             match key.open(&passphrase, values, kind) {
-                Ok(Ok(session_key)) => return Found::SessionKey(session_key),
-                Ok(Err(_)) => found = Found::Wrong,
+                Ok(Some(session_key)) => return Found::SessionKey(session_key),
+                Ok(None) => found = Found::Wrong,
                 Err(_) => found = Found::Locked(key.fingerprint()),
             }
         }
@@ -377,22 +376,26 @@ fn session_key(packets: &[&PublicKeyEncryptedSessionKey], loaded: &Loaded, rule:
 
 /// The content of the message, decompressed; a share has 33 bytes, so more than a few are never read.
 fn share(message: Message<'_>, session_key: PlainSessionKey) -> Result<SecretBytes, RefusedReason> {
-    let damaged = || denied("the PGP message is damaged");
+    let damaged = || denied(NOT_OPENED);
     let mut message = message.decrypt_with_session_key(session_key).map_err(|_| damaged())?;
     if message.is_compressed() {
         message = message.decompress().map_err(|_| damaged())?;
     }
     if !message.is_literal() {
-        return Err(denied("the PGP message holds no data"));
+        return Err(damaged());
     }
     let mut content = Vec::with_capacity(MOST_SHARE_BYTES + 1);
     // To the end: only there are the integrity tags of the message checked.
     message.take(MOST_SHARE_BYTES as u64 + 1).read_to_end(&mut content).map_err(|_| damaged())?;
     if content.len() > MOST_SHARE_BYTES {
-        return Err(denied("the PGP message holds more than a data key"));
+        return Err(damaged());
     }
     Ok(Secret::new(content))
 }
+
+/// Whatever went wrong once a secret key was used says the same. Whoever writes files and reads our messages could
+/// otherwise tell good RSA padding from bad, and decrypt what he has recorded (Bleichenbacher; RFC 9580, 13.5).
+const NOT_OPENED: &str = "a secret key is for this message, but does not open it: the message is damaged";
 
 /// A Shamir share of a 32-byte data key has 33.
 const MOST_SHARE_BYTES: usize = 64;

@@ -6,7 +6,9 @@ use pgp::armor::Dearmor;
 use pgp::composed::PlainSessionKey;
 use pgp::errors::Result;
 use pgp::packet::{Packet, PacketParser, SecretKey, SecretSubkey};
-use pgp::types::{DecryptionKey, EskType, Fingerprint, KeyDetails, Password, PkeskBytes};
+use pgp::types::{EskType, Fingerprint, KeyDetails, Password, PkeskBytes};
+
+use super::blinded_rsa;
 
 /// A secret key or subkey. No `Debug`.
 pub enum PgpSecret {
@@ -50,15 +52,22 @@ impl PgpSecret {
         }
     }
 
-    /// Opens a session key.
+    /// Opens a session key; `None` where it is not for this key, or is damaged.
     ///
     /// # Errors
-    /// Of the OpenPGP library, not for display: one outer (wrong passphrase), one inner (not for this key).
-    pub fn open(&self, passphrase: &Password, values: &PkeskBytes, kind: EskType) -> Result<Result<PlainSessionKey>> {
-        match self {
-            Self::Primary(key) => key.decrypt(passphrase, values, kind),
-            Self::Sub(key, _) => key.decrypt(passphrase, values, kind),
-        }
+    /// Of the OpenPGP library, not for display: wrong passphrase.
+    pub fn open(&self, passphrase: &Password, values: &PkeskBytes, kind: EskType) -> Result<Option<PlainSessionKey>> {
+        let opened = match self {
+            Self::Primary(key) => key.unlock(passphrase, |public, secret| {
+                Ok(blinded_rsa::open(public, secret, values, kind)
+                    .unwrap_or_else(|| secret.decrypt(public, values, kind, key.public_key()).ok()))
+            }),
+            Self::Sub(key, _) => key.unlock(passphrase, |public, secret| {
+                Ok(blinded_rsa::open(public, secret, values, kind)
+                    .unwrap_or_else(|| secret.decrypt(public, values, kind, key.public_key()).ok()))
+            }),
+        };
+        opened.map(|found| found.ok().flatten())
     }
 }
 

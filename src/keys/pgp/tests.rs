@@ -188,6 +188,37 @@ fn refusals_say_what_was_tried() {
     }
 }
 
+#[test]
+fn refusals_do_not_tell_good_padding_from_bad() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    let Some(home) = Home::new() else { return };
+    home.generate("rsa2048", "");
+    let message = home.encrypt(&["-r", "t@example"]);
+    let lines = message.lines().skip(1).skip_while(|line| !line.is_empty());
+    let body: String = lines.take_while(|line| !line.starts_with(['=', '-'])).collect();
+    let packets = STANDARD.decode(body).unwrap();
+    let flipped = |at: usize| {
+        let mut packets = packets.clone();
+        packets[at] ^= 1;
+        let armored = STANDARD.encode(packets);
+        format!("-----BEGIN PGP MESSAGE-----\n\n{armored}\n-----END PGP MESSAGE-----\n")
+    };
+    assert_opens(&[("GNUPGHOME", home.path())], &message);
+    let end = packets.len();
+    // The session key packet of RSA-2048 has 271 bytes with its header, of which 256 are the number.
+    let said: std::collections::BTreeSet<String> = [100, 150, 200, 250, end - 1, end - 10, end - 30, end - 60]
+        .into_iter()
+        .map(|at| match open(&[("GNUPGHOME", home.path())], &flipped(at)) {
+            Err(RefusedReason { refusal: Refusal::Denied(why), hint: None }) => why.to_string(),
+            Err(reason) => panic!("{at}: {reason:?}"),
+            Ok(_) => panic!("{at}: opened"),
+        })
+        .collect();
+    assert_eq!(said.into_iter().collect::<Vec<_>>(), [NOT_OPENED]);
+}
+
 fn with_programs(variables: &[(&str, &Path)]) -> (Environment, KeyPolicy) {
     let path = [("PATH".into(), std::env::var_os("PATH").unwrap_or_default())];
     let variables = variables.iter().map(|(name, value)| ((*name).into(), value.as_os_str().to_owned()));

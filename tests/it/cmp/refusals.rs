@@ -270,6 +270,66 @@ fn key_program_that_never_ends() {
     assert_eq!(left.count(), 0, "left running");
 }
 
+/// The server kills us when the caller is gone; nobody but the next rendering can clean up then.
+#[test]
+fn rendering_that_is_cancelled_leaves_no_process_and_no_file_for_long() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let script = dir.path().join("kustomize");
+    let (seconds, own) = ("986", std::process::id());
+    fs::write(&script, format!("#!/bin/sh\nexec /bin/sleep {seconds}.{own}\n")).expect("a script");
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    let Some(sidecar) = Setup::new().program("kustomize", &script).start() else { return };
+    assert!(sidecar.call_and_leave(app().path(), "app", "2s").is_err());
+    let running = || {
+        let processes = fs::read_dir("/proc").expect("/proc").flatten();
+        let wanted = format!("/bin/sleep\0{seconds}.{own}");
+        let is_it = |line: Vec<u8>| line.starts_with(wanted.as_bytes());
+        processes.filter(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(is_it)).count()
+    };
+    let begin = Instant::now();
+    while running() > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(15), "kustomize goes on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // What is left is swept by the next one, which `render` checks.
+    fs::write(&script, "#!/bin/sh\nexit 1\n").expect("a script");
+    assert!(sidecar.render(app().path(), "app").result.is_err());
+}
+
+/// kustomize reads files for its own generators and patches; the keys lie on the same disk.
+#[test]
+fn kustomize_reads_nothing_out_of_the_repository() {
+    let Some(sidecar) = Setup::new().start() else { return };
+    let secret = sidecar.outside().join("secret.yaml");
+    let object = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata: {{a: {CANARY}}}\n");
+    fs::write(&secret, &object).expect("a file");
+    let climb = format!("../../../../../../../../../../..{}", secret.display());
+    for path in [secret.display().to_string(), climb] {
+        for kustomization in [
+            format!("resources: [{path:?}]\n"),
+            format!("components: [{path:?}]\n"),
+            format!("configMapGenerator: [{{name: c, files: [{path:?}]}}]\n"),
+            format!("secretGenerator: [{{name: c, envs: [{path:?}]}}]\n"),
+            format!("resources: [cm.yaml]\npatches: [{{path: {path:?}}}]\n"),
+            format!("resources: [cm.yaml]\npatchesStrategicMerge: [{path:?}]\n"),
+            format!("resources: [cm.yaml]\nreplacements: [{{path: {path:?}}}]\n"),
+            format!("resources: [cm.yaml]\nconfigurations: [{path:?}]\n"),
+            format!("resources: [cm.yaml]\ncrds: [{path:?}]\n"),
+            format!("resources: [cm.yaml]\nopenapi: {{path: {path:?}}}\n"),
+            format!("resources: [cm.yaml]\ntransformers: [{path:?}]\n"),
+            format!(
+                "generators: [\"{{apiVersion: builtin, kind: ConfigMapGenerator, metadata: {{name: g}}, name: g, files: ['{path}']}}\"]\n"
+            ),
+        ] {
+            let repo = Repo::new()
+                .file("app/kustomization.yaml", &kustomization)
+                .file("app/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n");
+            let rendered = sidecar.render(repo.path(), "app");
+            assert!(rendered.result.is_err(), "{kustomization}: {:?}", rendered.names());
+        }
+    }
+}
+
 /// The search itself must be able to find something.
 #[test]
 fn search_for_secrets_finds_what_argocd_logs_at_debug() {

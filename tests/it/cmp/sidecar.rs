@@ -196,6 +196,14 @@ impl Sidecar {
         answer_of(self.client("call", &flags, &Value::Null, &[]))
     }
 
+    /// A call whose caller loses patience.
+    pub fn call_and_leave(&self, repo: &Path, app: &str, timeout: &str) -> Result<Value, String> {
+        let (socket, repo) = (self.socket().display().to_string(), repo.display().to_string());
+        let flags =
+            ["--socket", &socket, "--root", &repo, "--app", app, "--timeout", timeout, "--env", "ARGOCD_APP_NAME=demo"];
+        answer_of(self.client("call", &flags, &Value::Null, &[]))
+    }
+
     /// As [`Self::render_source`], with variables of repo-server's own container.
     pub fn render_beside(&self, repo: &Path, source: &Value, flags: &[&str], env: &[(&str, &Path)]) -> Rendered {
         let repo = repo.display().to_string();

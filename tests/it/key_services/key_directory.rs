@@ -126,3 +126,28 @@ fn age_and_pgp_identities_stand_beside_those_of_sops() {
     let message = missing.run().failure(6);
     assert!(message.contains("UNSOPS_KEYS=/nowhere does not exist"), "{message}");
 }
+
+#[test]
+fn sub_commands_take_the_directory_as_an_option() {
+    use std::os::unix::fs::PermissionsExt;
+    let key = std::fs::read_to_string(tests_dir().join("keys/age.txt")).expect("a key");
+    let mounted = || mount(Case::new().fixture("enc/3.13.3/scalars.yaml", "a.enc.yaml"), &[("a.agekey", key.clone())]);
+    let explain = |case: Case| case.args(["explain", "--try", "--keys", "keys", "a.enc.yaml"]).report().run();
+    // It beats the variable.
+    let case = mounted().env("UNSOPS_KEYS", "/nowhere");
+    let with_mode = |case: Case, mode: u32| {
+        let file = case.root().join("keys/a.agekey");
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).expect("an own file");
+        case
+    };
+    let run = explain(with_mode(case, 0o644));
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert_eq!(run.status, Some(0), "{text}{}", run.redacted());
+    assert!(
+        text.contains("keys/a.agekey: age1") && text.contains("every account on this machine may read it"),
+        "{text}"
+    );
+
+    let run = explain(with_mode(mounted(), 0o640));
+    assert!(!String::from_utf8_lossy(&run.stdout).contains("every account"));
+}

@@ -4,6 +4,8 @@
 //! takes [`in_force`] and opens with `authority.guard(&keyring)`; whoever prints decrypted objects asks [`check_kinds`]
 //! or [`check_kind`] first.
 
+mod answer;
+
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
 use crate::generator::Piece;
@@ -11,6 +13,8 @@ use crate::limits;
 use crate::policy::custody::CustodyError;
 use crate::policy::{Authority, Denial, Unsettled};
 use crate::text::Printable;
+
+pub use self::answer::check;
 
 /// What this run may do: everything where there is no policy.
 ///

@@ -1,0 +1,72 @@
+//! Tests that documents name are there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::harness::tests_dir;
+
+/// Documents whose promises are held by tests.
+const DOCUMENTS: [&str; 3] = ["tests/promises.md", ".github/SECURITY.md", ".github/THREAT-MODEL.md"];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(tests_dir().parent().expect("the project").join(path)).expect(path)
+}
+
+/// Full names of all tests as `cargo test` prints them.
+fn tests_below(folder: &Path, room: &str, found: &mut BTreeSet<String>) {
+    for path in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let inner = |name: &str| if room.is_empty() { name.to_owned() } else { format!("{room}::{name}") };
+        if path.is_dir() {
+            tests_below(&path, &inner(&name), found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let room = if matches!(name.as_str(), "mod" | "lib" | "main") { room.to_owned() } else { inner(&name) };
+            let text = fs::read_to_string(&path).expect("a source file");
+            let is_inline = text.contains("\nmod tests {");
+            for test in text.split("#[test]").skip(1) {
+                let rest = test.split("fn ").nth(1).unwrap_or_default();
+                let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                found.insert(if is_inline { format!("{room}::tests::{name}") } else { format!("{room}::{name}") });
+            }
+        }
+    }
+}
+
+/// What stands between backticks and has the form of a test's name.
+fn named(text: &str) -> Vec<String> {
+    let is_word =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| code.contains("::") && code.split("::").all(is_word))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let mut tests = BTreeSet::new();
+    tests_below(&tests_dir().join("it"), "", &mut tests);
+    tests_below(&tests_dir().with_file_name("src"), "", &mut tests);
+    assert!(tests.len() > 500, "only {} tests read: does this test still find the sources?", tests.len());
+    for document in DOCUMENTS {
+        let named = named(&read(document));
+        let missing: Vec<_> = named.iter().filter(|name| !tests.contains(*name)).collect();
+        assert!(missing.is_empty(), "{document} names tests that are not there: {missing:#?}");
+        assert!(named.len() >= 5, "{document} names {} tests", named.len());
+    }
+}
+
+#[test]
+fn every_promise_is_held_by_something() {
+    let text = read("tests/promises.md");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| #")).collect();
+    let rows: Vec<&&str> = rows.iter().filter(|line| !line.starts_with("| ---")).collect();
+    for (number, row) in (1..).zip(&rows) {
+        assert!(row.starts_with(&format!("| {number} |")), "row {number}: {row}");
+        assert!(!named(row).is_empty() || number >= 58, "row {number} names no test");
+    }
+    assert_eq!(rows.len(), 61);
+}
