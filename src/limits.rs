@@ -277,6 +277,8 @@ pub const CREATION_RULES: usize = 1000;
 
 /// Most missing files of one check for which a near name is searched; each search reads a directory, a millisecond.
 pub const CHECK_HINTS: usize = 200;
+/// Most documents of one stream of manifests; each costs some microseconds even if it is empty.
+pub const DOCUMENTS: usize = 500_000;
 
 /// Longest time that kustomize may take to say its version: it takes 20 ms.
 pub const VERSION_TIME: Duration = Duration::from_secs(10);

@@ -72,8 +72,13 @@ pub fn filter(manifests: &[u8], decryption: &Decryption<'_>) -> Result<SecretByt
     let mut out = Vec::with_capacity(manifests.len());
     let mut failed = Vec::new();
     let mut has_object = false;
+    let chunks = documents_of(manifests);
+    if chunks.len() > limits::DOCUMENTS {
+        let message = format!("more than {} documents", limits::DOCUMENTS);
+        return Err(Record::new(Failure::Generator, message).into());
+    }
     take_whole_files(manifests, decryption)?;
-    for chunk in documents_of(manifests) {
+    for chunk in chunks {
         match filter_chunk(chunk, decryption, &mut has_object) {
             Ok(None) => out.extend_from_slice(chunk),
             Ok(Some(filtered)) => {

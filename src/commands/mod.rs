@@ -39,6 +39,7 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Diff(args) => diff::diff(&args, &args.keys.apply(env), deadline),
+        Command::Install(args) => install::install(&args, env),
         Command::Doctor(args) => doctor::doctor(&args, &args.keys.apply(env), deadline),
         Command::Explain(args) => explain::explain(&args, &args.keys.apply(env), deadline),
         Command::Filter(args) => filter::run(&args, &args.keys.apply(env), deadline),
