@@ -35,7 +35,6 @@ use crate::process::Output;
 pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     match command {
         Command::Build(args) => build::run(&args, &args.keys.apply(env), deadline),
-        Command::Check(args) => check::check(&args, env, deadline),
         Command::Cmp(args) => cmp::run(&args, env, deadline),
         Command::Completions(args) => Ok(completions::completions(args.shell)),
         Command::Diff(args) => diff::diff(&args, &args.keys.apply(env), deadline),
@@ -43,7 +42,6 @@ pub fn run(command: Command, env: &Environment, deadline: Deadline) -> Result<Ou
         Command::Doctor(args) => doctor::doctor(&args, &args.keys.apply(env), deadline),
         Command::Explain(args) => explain::explain(&args, &args.keys.apply(env), deadline),
         Command::Filter(args) => filter::run(&args, &args.keys.apply(env), deadline),
-        Command::Install(args) => install::install(&args, env),
         Command::Man(args) => Ok(completions::man(&args)?),
         Command::Check(args) => check::check(&args, &args.keys.apply(env), deadline),
         Command::Render(args) => render::render(&args, &args.keys.apply(env), deadline),
