@@ -72,7 +72,10 @@ fn sees_what_was_left_in_clear_and_what_is_never_decrypted() {
     let text = String::from_utf8(text.expose().clone()).unwrap();
     let token = text.lines().find_map(|line| line.trim().strip_prefix("a: ")).unwrap();
     let stanza = "sops:\n    age:\n        - {recipient: age1test, enc: x}\n    lastmodified: \"2024-05-06T07:08:09Z\"\n    encrypted_regex: ^data$\n";
-    let edited = format!("data:\n    a: {token}\n    b: {CANARY}\n    c: {}\nother: {token}\n{stanza}", token.get(..40).unwrap());
+    let edited = format!(
+        "data:\n    a: {token}\n    b: {CANARY}\n    c: {}\nother: {token}\n{stanza}",
+        token.get(..40).unwrap()
+    );
     let mut file = inspect(Format::Yaml, edited.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(
         leaves(&mut file),
