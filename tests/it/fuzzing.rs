@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::differential::rng::Rng;
+use crate::endurance::figure;
 use crate::harness::tests_dir;
 
 /// Changed inputs for each target, unless the variable says otherwise.
@@ -156,11 +157,11 @@ fn smoke(target: &str) {
         let (seed, other) = (&seeds[rng.below(seeds.len())], &seeds[rng.below(seeds.len())]);
         run(&changed(seed, other, &mut rng));
     }
-    println!(
-        "figure: fuzzing::{target}_survives: {} seeds and {changes} changes, slowest {} ms (unoptimised build)",
+    figure(&format!(
+        "{} seeds and {changes} changes, slowest {} ms (unoptimised build)",
         seeds.len().min(100),
         slowest.as_millis()
-    );
+    ));
 }
 
 #[test]

@@ -21,11 +21,11 @@ use unsops::yaml::resolve::{Resolved, resolve_plain};
 use unsops::yaml::writer::{printed_size, write_like_sops, write_manifest};
 use unsops::yaml::{self, Kind, Node, ScalarStyle, to_json};
 
-/// What is given any bytes, and must come back.
-pub type Target = fn(&[u8]);
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
 
-/// Names and functions, in alphabetical order.
-pub const TARGETS: [(&str, Target); 16] = [
+/// In alphabetical order.
+pub const TARGETS: [Target; 16] = [
     ("age", |data| open(|enc| MasterKey::Age { recipient: "age1x".to_owned(), enc }, data)),
     ("decrypt", whole_files),
     ("dotenv", |data| store(Format::Dotenv, data)),

@@ -109,7 +109,7 @@ fn processes_of(case: &Case) -> Vec<String> {
 
 /// What a test measured, for the table of `tests/run promises`.
 #[expect(clippy::print_stdout, reason = "libtest captures it, and shows it where asked")]
-fn figure(text: &str) {
+pub fn figure(text: &str) {
     println!("figure: {}: {text}", std::thread::current().name().unwrap_or("?"));
 }
 
