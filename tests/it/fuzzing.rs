@@ -134,7 +134,6 @@ fn changed(seed: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-#[expect(clippy::print_stdout, reason = "libtest captures it, and shows it where asked")]
 fn smoke(target: &str) {
     let seeds = seeds(target);
     assert!(seeds.len() >= 2, "{target}: {} seeds", seeds.len());
