@@ -386,6 +386,7 @@ pub fn twins() -> Vec<Twin> {
             ],
             vec![
                 at("kustomization.yaml", "# unsops:ignore missing-file\nresources: [pod.yaml]\n"),
+                at("README.md", "Write `# unsops:ignore RULE` above it.\n"),
                 ("pod.yaml", pod("x")),
             ],
         ),
