@@ -135,12 +135,23 @@ pub fn parse(args: &[OsString], env: &Environment, stdin_is_terminal: bool) -> R
             false => Invocation::LegacyVariable,
         });
     }
+    if let [file] = args
+        && is_surely_a_file(file)
+    {
+        return Ok(Invocation::Manifest(file.into()));
+    }
     let [] = args else { return parse_words(args) };
     if stdin_is_terminal {
         return Err(Record::new(Failure::Usage, "no generator manifest: standard input is a terminal")
             .hint("unsops FILE, or unsops < generator.yaml; `unsops --help` says more"));
     }
     Ok(Invocation::Stdin)
+}
+
+/// Whether an argument can be no option and no sub-command: setting up clap for all of them takes longer than the key.
+fn is_surely_a_file(argument: &OsStr) -> bool {
+    let bytes = argument.as_encoded_bytes();
+    !bytes.starts_with(b"-") && (bytes.contains(&b'.') || bytes.contains(&b'/'))
 }
 
 fn parse_words(args: &[OsString]) -> Result<Invocation, Record> {
@@ -212,7 +223,9 @@ mod tests {
 
     #[test]
     fn named_file_is_a_manifest() {
-        assert_eq!(call(&["gen.yaml"], &[]).unwrap(), Invocation::Manifest("gen.yaml".into()));
+        for name in ["gen.yaml", "./check", "gen"] {
+            assert_eq!(call(&[name], &[]).unwrap(), Invocation::Manifest(name.into()));
+        }
     }
 
     #[test]
@@ -227,5 +240,13 @@ mod tests {
         assert!(matches!(call(&["--help"], &[]).unwrap(), Invocation::Print(text) if text.contains("Exit codes")));
         assert!(matches!(call(&["-V"], &[]).unwrap(), Invocation::Print(text) if text.starts_with("unsops ")));
         assert_eq!(call(&["--no-such"], &[]).unwrap_err().failure, Failure::Usage);
+        assert_eq!(call(&["--no.such"], &[]).unwrap_err().failure, Failure::Usage);
+    }
+
+    #[test]
+    fn no_sub_command_is_taken_for_a_file() {
+        for command in definition().get_subcommands() {
+            assert!(!is_surely_a_file(OsStr::new(command.get_name())), "{}", command.get_name());
+        }
     }
 }
