@@ -521,3 +521,18 @@ impl Case {
         case
     }
 }
+
+/// A path in a pull request may be a link to any file of the machine.
+#[test]
+fn shows_nothing_of_what_is_no_object() {
+    for text in [format!("root:x:0:0:{CANARY}:/root\n"), format!("password: {CANARY}\n"), format!("- {CANARY}\n")] {
+        let case = Case::new().file("plain.yaml", &text);
+        let link = case.root().join("link.yaml");
+        std::os::unix::fs::symlink("plain.yaml", link).expect("a link");
+        for run in [render(case, "link.yaml"), Case::new().args(["render", "-"]).stdin(&text).run()] {
+            let said = String::from_utf8_lossy(&run.stderr).into_owned();
+            assert!(run.status == Some(3) && run.stdout.is_empty(), "{said}");
+            assert_no_canary("stderr", &run.stderr);
+        }
+    }
+}

@@ -132,7 +132,16 @@ fn plain_or_generator(config: Config, is_file: bool) -> Result<Part, Error> {
     let is_generator = Generator::is_known(api_version, kind)
         || is_of_our_group
         || is_file && ["files", "secretFrom"].iter().any(|name| yaml_field(node, name).is_some());
-    Ok(if is_generator { Part::Generator(config) } else { Part::Plain(node.clone()) })
+    if is_generator {
+        return Ok(Part::Generator(config));
+    }
+    // What is no object has no values that are known to be secret, so none of it is shown: it may be any file at all.
+    if api_version.is_empty() || kind.is_empty() {
+        return Err(Record::new(Failure::Generator, "a document is no Kubernetes object: it lacks apiVersion or kind")
+            .hint("unsops render takes generator manifests, encrypted manifests and Kubernetes objects")
+            .into());
+    }
+    Ok(Part::Plain(node.clone()))
 }
 
 /// The documents of a stream as they stand there: a line that begins with `---` separates them, whatever is around it.
