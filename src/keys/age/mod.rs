@@ -15,6 +15,7 @@ mod ssh;
 
 use std::cell::RefCell;
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::age::armor::ArmoredReader;
@@ -56,6 +57,16 @@ impl<'env> Age<'env> {
 
     pub(super) fn describe(&self) -> Vec<KeySource> {
         self.sources.describe()
+    }
+
+    /// What makes it possible that a program is started.
+    pub(super) fn program(&self) -> Option<&'static str> {
+        self.sources.program()
+    }
+
+    /// Adds the files of identities.
+    pub(super) fn places(&self, places: &mut Vec<PathBuf>) {
+        self.sources.places(places);
     }
 }
 
