@@ -19,6 +19,7 @@ use crate::sandbox::Extent;
 use crate::secret::{Secret, SecretBytes};
 use crate::sops::KeyKinds;
 use crate::text::Printable;
+use crate::walk;
 
 /// Decrypts what the call's generators name and gives the complete answer.
 ///
@@ -37,7 +38,13 @@ pub fn generate(invocation: Invocation, env: &Environment, deadline: Deadline) -
     };
     let mut given = KeyKinds::default();
     if let Some(confinement) = &mut confinement {
-        confinement.keep(root.as_ref().ok().map(Root::path));
+        if let Ok(root) = &root {
+            confinement.keep([root.path()]);
+            if input.has_resources() {
+                // A transformer may list directories as git sees them.
+                confinement.keep(walk::beside(root.path()).iter().map(PathBuf::as_path));
+            }
+        }
         confinement.enter(KeyKinds::ALL);
         if !confinement.is_final() {
             given = input.kinds();
@@ -100,6 +107,14 @@ impl Input {
                 Self::Stdin(stdin()?)
             }
         })
+    }
+
+    /// Whether there may be something to transform.
+    fn has_resources(&self) -> bool {
+        match self {
+            Self::Legacy(_, stdin) | Self::Stdin(stdin) => !stdin.is_empty(),
+            Self::Manifest(..) => false,
+        }
     }
 
     /// The kinds of keys that encrypted resources on stdin name.
