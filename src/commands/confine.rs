@@ -84,7 +84,9 @@ impl<'a> Confinement<'a> {
         }
         let Some(profile) = self.profile(kinds) else { return };
         if self.entered.as_ref() != Some(&profile) {
-            _ = sandbox::enter(&profile, self.extent);
+            // Limits are set once.
+            let extent = if self.entered.is_some() { Extent::Thread } else { self.extent };
+            _ = sandbox::enter(&profile, extent);
             self.entered = Some(profile);
         }
     }

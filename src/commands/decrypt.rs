@@ -14,6 +14,7 @@ use crate::jail::{FileBytes, JailError, Reason, Root};
 use crate::limits;
 use crate::path::SourcePath;
 use crate::policy::{Authority, Denial};
+use crate::secret;
 use crate::sops::{self, Attempt, Cleartext, Format, KeyKinds, KeyService, ShareRequest, SopsError};
 
 /// Decrypted sources by path.
@@ -163,7 +164,11 @@ impl<'a> Decryptor<'a> {
         thread::scope(|scope| {
             for _ in 1..self.concurrency.get().min(unique.len()) {
                 // Where no further thread can be had, those that run do the work.
-                _ = thread::Builder::new().spawn_scoped(scope, work);
+                let work_and_wipe = || {
+                    work();
+                    secret::wipe_stack();
+                };
+                _ = thread::Builder::new().spawn_scoped(scope, work_and_wipe);
             }
             work();
         });

@@ -74,7 +74,7 @@ pub struct Profile {
 pub enum Extent {
     /// The calling thread, and those that it starts.
     Thread,
-    /// The process, which has one thread yet.
+    /// The process, which has no other thread yet that reads anything: limits, too.
     Process,
 }
 
@@ -98,7 +98,7 @@ pub enum Layer {
     Unavailable(&'static str),
 }
 
-/// Gives up what the profile does not keep. It stays so to the end of the process or thread.
+/// Gives up what the profile does not keep. It stays so to the end of the process or thread; once more can only be stricter.
 pub fn enter(profile: &Profile, extent: Extent) -> Outcome {
     if extent == Extent::Process {
         limit();

@@ -36,7 +36,7 @@ use crate::jail::{JailError, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::process::{self, Output};
 use crate::sandbox::Extent;
-use crate::secret::SecretBytes;
+use crate::secret::{self, SecretBytes};
 use crate::sops::KeyKinds;
 use crate::text::Printable;
 
@@ -225,6 +225,7 @@ pub(super) fn build_with(
                 confinement.enter(KeyKinds::ALL);
             }
             service.serve(deadline, &answer_call, &|dir| clones.look_at(dir));
+            secret::wipe_stack();
         });
         // Beside the build, which need not wait for it.
         let version = scope.spawn(|| kustomize::require_version(&start, deadline));

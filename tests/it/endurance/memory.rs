@@ -108,10 +108,14 @@ fn no_form_of_a_key_is_left_behind_by_threads() {
     ];
     for (case, what) in [(generator(KEYS), "one file"), (generator_of_files(1500), "1,500 files on 20 threads")] {
         let mut child = blocked(&case);
-        let found = occurrences(&child, &needles.map(|(_, bytes)| bytes));
-        child.kill().expect("ours");
-        end_of(&mut child);
+        let wanted: Vec<&[u8]> = needles.iter().map(|(_, bytes)| *bytes).chain([CANARY.as_bytes()]).collect();
+        let found = occurrences(&child, &wanted);
+        let mut answer = Vec::new();
+        child.stdout.take().expect("piped").read_to_end(&mut answer).expect("the answer");
+        assert!(end_of(&mut child).success());
         let found = found.expect("root reads it");
+        let in_answer = answer.windows(CANARY.len()).filter(|window| *window == CANARY.as_bytes()).count();
+        assert_eq!(found.last(), Some(&in_answer), "{what}: copies of plaintext in memory, and in the answer");
         let left: Vec<_> =
             needles.iter().zip(&found).filter(|(_, count)| **count > 0).map(|((name, _), n)| (name, n)).collect();
         assert!(left.is_empty(), "{what}: {left:?}");
