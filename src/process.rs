@@ -147,8 +147,9 @@ pub fn emit(output: Output, deadline: Deadline) -> Result<u8, Error> {
     let Output { bytes, has_findings } = output;
     let stdout = rustix::stdio::stdout();
     if was_closed(stdout) {
-        return Err(Record::new(Failure::Output, "standard output is closed")
-            .hint("redirect standard output to a file or a pipe; `>/dev/null` discards it")
+        let what = "standard output is closed, or /dev/null opened for reading as well, which cannot be told apart";
+        return Err(Record::new(Failure::Output, what)
+            .hint("redirect standard output to a file or a pipe; `>/dev/null` discards it, as does /dev/null opened for writing")
             .into());
     }
     let start = place_in_file(stdout);
@@ -208,7 +209,10 @@ fn refused(errno: Errno) -> Error {
 /// Whether standard output was closed when the process started.
 ///
 /// Rust's runtime opens `/dev/null` for reading and writing in place of a closed standard stream, before `main`:
-/// an answer written there would be lost with exit 0. `>/dev/null` opens it for writing only.
+/// an answer written there would be lost with exit 0. `>/dev/null` opens it for writing only; Python's `DEVNULL` and
+/// Node's `ignore` open it as Rust does. Nothing that the kernel shows of a descriptor tells the two apart (flags,
+/// position, inode, times of the link in `/proc`), and nothing of ours runs earlier without `unsafe`. So it is refused, and
+/// the message names both.
 fn was_closed(stdout: BorrowedFd<'_>) -> bool {
     let Ok(stat) = rustix::fs::fstat(stdout) else { return true };
     let Ok(null) = rustix::fs::stat("/dev/null") else { return false };

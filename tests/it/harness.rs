@@ -231,6 +231,7 @@ impl Case {
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let output = command.output().expect("the program starts");
+        count_run();
         Run {
             status: output.status.code(),
             stdout: output.stdout,
@@ -316,6 +317,14 @@ impl Run {
             text = text.replace(&path.display().to_string(), name);
         }
         text
+    }
+}
+
+/// One byte in the file that `UNSOPS_TEST_RUNS` names: `tests/run promises` says how many runs were looked at.
+fn count_run() {
+    if let Some(path) = std::env::var_os("UNSOPS_TEST_RUNS") {
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(b".")).expect("UNSOPS_TEST_RUNS can be written");
     }
 }
 
