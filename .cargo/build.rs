@@ -63,12 +63,12 @@ fn list() -> Option<String> {
     }
     let numbers: BTreeMap<&Crate, usize> = needs.keys().zip(0..).collect();
     let root = format!("{} v{}", env::var("CARGO_PKG_NAME").ok()?, env::var("CARGO_PKG_VERSION").ok()?);
+    let registry = registry(&fs::read_to_string("Cargo.lock").ok()?)?;
     let mut packages = Vec::new();
     for (package, dependencies) in &needs {
         let (name, version) = package.split_once(" v")?;
         let is_root = *package == root;
-        // `.cargo/deny.toml` allows no other source.
-        let source = if is_root { "local" } else { "crates.io" };
+        let source = if is_root { "local" } else { registry.as_str() };
         let mut fields = format!(r#""name":"{name}","version":"{version}","source":"{source}""#);
         if !runtime.contains(package) {
             fields.push_str(r#","kind":"build""#);
@@ -83,6 +83,12 @@ fn list() -> Option<String> {
         packages.push(format!("{{{fields}}}"));
     }
     Some(format!(r#"{{"packages":[{}],"format":1}}"#, packages.join(",")))
+}
+
+/// The registry's name, from the address of its index in the lock file. `.cargo/deny.toml` allows no second one.
+fn registry(lock: &str) -> Option<String> {
+    let source = lock.lines().find_map(|line| line.strip_prefix("source = \"registry+"))?;
+    source.trim_end_matches('"').rsplit('/').next()?.strip_suffix("-index").map(str::to_owned)
 }
 
 /// What `cargo tree` prints for this build: one crate a line, its depth before its name.
