@@ -239,6 +239,28 @@ fn full_stdout_is_noticed() {
     assert_eq!(status.expect("starts").code(), Some(9));
 }
 
+/// The shell counts 512-byte blocks; with the signal ignored, a file that would grow larger is refused as on a full disk.
+#[test]
+fn half_an_answer_is_taken_back_from_a_file() {
+    for (redirection, before) in [(">out", ""), (">>out", "kept\n")] {
+        let files: Vec<String> = (0..40).map(|key| format!("key{key}=./secret.enc.txt")).collect();
+        let case = from_files(&files.iter().map(String::as_str).collect::<Vec<_>>()).file("out", before);
+        assert!(case.run().text().len() > 1024, "fits into the limit");
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec \"$0\" gen.yaml {redirection}");
+        let status = Command::new("sh")
+            .args(["-c", &script])
+            .arg(unsops())
+            .env_clear()
+            .env("SOPS_AGE_KEY_FILE", tests_dir().join("keys/age.txt"))
+            .current_dir(case.root())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert_eq!(status.expect("starts").code(), Some(9), "{redirection}");
+        assert_eq!(fs::read_to_string(case.root().join("out")).expect("there"), before);
+    }
+}
+
 #[test]
 fn traces_and_backtraces_show_no_value() {
     let noisy = |case: Case| case.env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace");
