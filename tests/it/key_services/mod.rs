@@ -337,18 +337,24 @@ fn a_silent_service_delays_a_file_that_another_key_opens_by_less_than_two_second
                 .map(|(name, value)| (name, value.replace(&server.address.to_string(), &silent.address.to_string())));
             silenced.chain(Service::Vault.environment(&server)).collect::<Vec<_>>()
         };
+        let files: Vec<_> = (0..12).map(|nonce| renonced(&file, nonce)).collect();
+        // What the machine takes in any case.
+        let both = || service.environment(&server).into_iter().chain(Service::Vault.environment(&server));
+        let (_, usual) = generate(std::slice::from_ref(&file), &server, both());
+        let (_, usual_of_many) = generate(&files, &server, both());
         silent.behave(Behaviour::Mute);
         let (run, time) = generate(std::slice::from_ref(&file), &server, environment());
         assert!(run.text().contains(CANARY));
-        assert!(time < Duration::from_secs(2), "{service:?}: {time:?}");
-        slowest = slowest.max(time);
+        let delay = time.saturating_sub(usual);
+        assert!(delay < Duration::from_secs(2), "{service:?}: {time:?}, usually {usual:?}");
+        slowest = slowest.max(delay);
         // The second file does not wait again.
-        let files: Vec<_> = (0..12).map(|nonce| renonced(&file, nonce)).collect();
         let (run, time) = generate(&files, &server, environment());
         assert!(run.text().contains(CANARY));
-        assert!(time < Duration::from_secs(3), "{service:?}: {time:?}");
+        let delay = time.saturating_sub(usual_of_many);
+        assert!(delay < Duration::from_secs(3), "{service:?}: {time:?}, usually {usual_of_many:?}");
     }
-    figure(&format!("the slowest of 2 services: {:.2} s", slowest.as_secs_f64()));
+    figure(&format!("the longer delay of 2 services: {:.2} s", slowest.as_secs_f64()));
 }
 
 #[test]
