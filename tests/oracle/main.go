@@ -107,6 +107,9 @@ func answer(out *bufio.Writer, parts []part) {
 
 func serve(req request) []part {
 	format := formats.FormatFromString(req.Format)
+	if format == formats.Yaml && recurses(req.data) {
+		return []part{{Error: "died"}}
+	}
 	switch req.Op {
 	case "encrypt":
 		file := attempt(func() ([]byte, error) { return encrypt(req, format) })

@@ -48,6 +48,9 @@ fn theirs(answer: &Answer) -> Result<Variables, String> {
 fn judge(text: &[u8], ours: &Result<Variables, String>, theirs: &Result<Variables, String>) -> (&'static str, String) {
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) if ours == theirs => (SAME, String::new()),
+        (Ok(ours), Ok(theirs)) if std::str::from_utf8(text).is_err() && are_alike(ours, theirs) => {
+            (LISTED, BYTES.to_owned())
+        }
         (Ok(ours), Ok(theirs)) => (FOUND, format!("other variables\nours: {}\ntheirs: {}", shown(ours), shown(theirs))),
         (Err(ours), Err(theirs)) => (REFUSED, format!("{} / {}", pair::class(ours), pair::class(theirs))),
         (Ok(ours), Err(theirs)) => (FOUND, format!("only godotenv refuses: {theirs}\nours: {}", shown(ours))),
@@ -85,6 +88,24 @@ pub const ROWS: &[Row] = &[
     },
     Row { name: "dotenv-empty", says: "no variable", is_so: |_, theirs| theirs.is_empty() },
 ];
+
+/// The row for values that hold bytes which are not UTF-8.
+pub const BYTES: &str = "dotenv-bytes";
+
+/// Whether values differ only in such bytes, each of which godotenv replaces.
+fn are_alike(ours: &Variables, theirs: &Variables) -> bool {
+    let replaced = |variables: &Variables| -> Vec<(Vec<u8>, String)> {
+        let text = |value: &Vec<u8>| {
+            let mut text = String::from_utf8_lossy(value).into_owned();
+            while text.contains("\u{fffd}\u{fffd}") {
+                text = text.replace("\u{fffd}\u{fffd}", "\u{fffd}");
+            }
+            text
+        };
+        variables.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+    };
+    replaced(ours) == replaced(theirs)
+}
 
 fn has_blank_before_hash(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
