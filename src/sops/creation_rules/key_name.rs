@@ -12,11 +12,21 @@ pub struct KeyName(pub(super) String);
 impl KeyName {
     /// The name of a key in a file's metadata.
     pub fn of(key: &MasterKey) -> Self {
+        Self::named(key, true)
+    }
+
+    /// As [`KeyName::of`], without the encryption context.
+    pub(super) fn without_context(key: &MasterKey) -> Self {
+        Self::named(key, false)
+    }
+
+    fn named(key: &MasterKey, has_context: bool) -> Self {
         Self(match key {
             MasterKey::Age { recipient, .. } => recipient.trim().to_owned(),
             MasterKey::AwsKms { arn, role, context, aws_profile, .. } => {
                 let role = role.as_deref().filter(|role| !role.is_empty());
-                let context: Vec<String> = context.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+                let context = context.iter().filter(|_| has_context);
+                let context: Vec<String> = context.map(|(key, value)| format!("{key}:{value}")).collect();
                 aws_name(arn, role, &context.join(","), aws_profile.as_deref().unwrap_or_default())
             }
             MasterKey::AzureKeyVault { vault_url, name, version, .. } => format!("{vault_url}/keys/{name}/{version}"),
@@ -32,13 +42,6 @@ impl KeyName {
     /// The name, fit for a message.
     pub fn printable(&self) -> Printable {
         Printable::new(&self.0)
-    }
-
-    pub(super) fn without_context(&self) -> Self {
-        match self.0.split_once('|') {
-            Some((arn, _)) if arn.starts_with("arn:") => Self(arn.to_owned()),
-            _ => self.clone(),
-        }
     }
 
     /// A key without version in a rule stands for the version of the day.

@@ -61,7 +61,7 @@ impl Default for MatchBudget {
 
 impl MatchBudget {
     fn is_match(&mut self, pattern: &Pattern, path: &str) -> Option<bool> {
-        let steps = (pattern.steps as u64).saturating_mul(path.len() as u64 + 1);
+        let steps = (pattern.steps as u64).saturating_mul((path.len() as u64).saturating_add(1));
         self.0 = self.0.checked_sub(steps)?;
         Some(pattern.is_match(path))
     }
