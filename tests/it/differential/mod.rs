@@ -126,7 +126,7 @@ impl Pair<'_> {
     fn ours(&self, format: Format, file: &[u8]) -> Result<(Vec<u8>, Reading), String> {
         match sops::decrypt(file, format, &self.keyring) {
             Ok(cleartext) => match cleartext.text() {
-                Ok(text) => Ok((text.into_exposed(), cleartext.reading())),
+                Ok(text) => Ok((text.into_owned().into_exposed(), cleartext.reading())),
                 Err(reason) => Err(format!("cannot print: {reason}")),
             },
             Err(error) => {
