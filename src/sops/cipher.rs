@@ -3,13 +3,9 @@
 //! Source: getsops/sops v3.13, `aes/cipher.go`. Stricter than Go where no release differs (`sops-format.md` 1.2):
 //! nothing stands after the `]`, base64 has one spelling, the iv has 32 bytes.
 
-use aes_gcm::aead::AeadInPlace;
-use aes_gcm::aead::generic_array::GenericArray;
-use aes_gcm::aead::generic_array::typenum::U32;
-use aes_gcm::aes::Aes256;
-use aes_gcm::{AesGcm, KeyInit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use unsops_gcm::{Gcm, Tampered};
 
 use super::data_key::DataKey;
 use super::fields::parse_bool;
@@ -77,14 +73,13 @@ pub enum CipherError {
 
 /// The cipher of one file: AES-256-GCM with the data key.
 pub struct Cipher {
-    // Boxed: the allocator wipes the key schedule when it is freed.
-    aes: Box<AesGcm<Aes256, U32>>,
+    aes: Box<Gcm>,
 }
 
 impl Cipher {
     /// Sets the key up.
     pub fn new(key: &DataKey) -> Self {
-        Self { aes: Box::new(AesGcm::new(GenericArray::from_slice(key.expose()))) }
+        Self { aes: Gcm::new(key.expose()) }
     }
 
     /// Opens a token: authenticates it with its place (`additional`, the path with `:` after each key) and gives
@@ -111,7 +106,7 @@ impl Cipher {
     }
 
     fn decrypt(&self, data: &mut [u8], seal: &Seal, additional: &[u8]) -> Result<(), CipherError> {
-        self.aes.decrypt_in_place_detached(&seal.iv.into(), additional, data, &seal.tag.into()).map_err(|_| {
+        self.aes.open(&seal.iv, additional, data, &seal.tag).map_err(|Tampered| {
             CipherError::Tampered("does not decrypt: it was changed, moved, or encrypted with another key")
         })
     }

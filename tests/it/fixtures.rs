@@ -81,7 +81,8 @@ pub fn decrypt(file: &[u8], format: Format, identities: &str) -> Result<Vec<u8>,
 }
 
 fn decrypt_with(file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Vec<u8>, SopsError> {
-    let text = sops::decrypt(file, format, keys)?.text();
+    let cleartext = sops::decrypt(file, format, keys)?;
+    let text = cleartext.text();
     Ok(text.expect("what sops wrote can be printed").into_owned().into_exposed())
 }
 
