@@ -168,7 +168,7 @@ impl<'a> Decryptor<'a> {
                     work();
                     secret::wipe_stack();
                 };
-                _ = thread::Builder::new().spawn_scoped(scope, work_and_wipe);
+                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work_and_wipe);
             }
             work();
         });

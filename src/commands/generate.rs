@@ -14,6 +14,7 @@ use crate::host::{self, AnnotationPolicy, Config, HostError, Legacy, ResourceLis
 use crate::jail::{self, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::limits;
+use crate::path::SourcePath;
 use crate::process::{self, Output};
 use crate::sandbox::Extent;
 use crate::secret::{Secret, SecretBytes};
@@ -222,7 +223,7 @@ impl Call {
         let opened = collect(self.configs().iter().zip(generators).zip(ahead).map(|((config, generator), ahead)| {
             self.at_places(config, current_dir, ahead, |places| decryptor.open_all(&generator.sources(), places))
         }))?;
-        let pieces: Vec<Piece> =
+        let pieces: Vec<Piece<'_>> =
             collect(generators.iter().zip(&opened).map(|(generator, opened)| render(generator, opened)))?
                 .into_iter()
                 .flatten()
@@ -230,7 +231,7 @@ impl Call {
         collect([policy::check_kinds(decryptor.authority(), &pieces)].into_iter())?;
         let unique = generator::check_unique(&pieces);
         collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
-        Ok(self.respond(&pieces))
+        Ok(self.respond(pieces))
     }
 
     /// Does something where the sources of one generator are.
@@ -253,17 +254,17 @@ impl Call {
     }
 
     /// The answer, in the caller's form.
-    fn respond(&self, pieces: &[Piece]) -> SecretBytes {
+    fn respond(&self, pieces: Vec<Piece<'_>>) -> SecretBytes {
         let policy = match self {
             Self::Legacy(legacy) => legacy.annotation_policy(),
             Self::Manifests(..) => AnnotationPolicy::Keep,
             Self::ResourceList(list) => list.annotation_policy(),
         };
         match self {
-            Self::Legacy(legacy) if legacy.is_transformer() => legacy.respond(&borrow(&texts(pieces, policy))),
+            Self::Legacy(legacy) if legacy.is_transformer() => legacy.respond(&borrow(&texts(&pieces, policy))),
             // A generator's text goes out as it is, comments and all: what KSOPS prints.
             Self::Legacy(_) | Self::Manifests(..) => Secret::new(generator::join(pieces).into_exposed().into_bytes()),
-            Self::ResourceList(list) => list.respond(&borrow(&texts(pieces, policy)), &[]),
+            Self::ResourceList(list) => list.respond(&borrow(&texts(&pieces, policy)), &[]),
         }
     }
 }
@@ -274,8 +275,8 @@ fn parse(config: &Config) -> Result<Generator, Vec<Record>> {
         .map_err(|errors| of_generator(&generator::display_name(manifest), &errors))
 }
 
-fn render(generator: &Generator, opened: &Opened) -> Result<Vec<Piece>, Vec<Record>> {
-    let open = |source: &_| opened.get(source).expect("every source was opened, or `collect` has failed");
+fn render<'a>(generator: &'a Generator, opened: &'a Opened) -> Result<Vec<Piece<'a>>, Vec<Record>> {
+    let open = |source: &SourcePath| opened.get(source).expect("every source was opened, or `collect` has failed");
     generator.render(&open).map_err(|errors| of_generator(generator.name(), &errors))
 }
 
@@ -299,7 +300,7 @@ pub(super) fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Record>>>) 
 }
 
 /// One document per object, with kustomize's annotations as the host wants them.
-fn texts(pieces: &[Piece], policy: AnnotationPolicy) -> Vec<Secret<String>> {
+fn texts(pieces: &[Piece<'_>], policy: AnnotationPolicy) -> Vec<Secret<String>> {
     let annotations = match policy {
         AnnotationPolicy::Drop => HostAnnotations::Drop,
         AnnotationPolicy::Keep => HostAnnotations::Keep,

@@ -33,3 +33,4 @@ mod process;
 mod promises;
 mod render;
 mod sandbox;
+mod supply_chain;
