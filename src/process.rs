@@ -50,7 +50,7 @@ pub fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     _ = rustix::process::setrlimit(Resource::Core, none);
     _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     panic::set_hook(Box::new(|info| {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
@@ -133,7 +133,7 @@ pub fn read_stdin(limit: usize, deadline: Deadline) -> Result<Vec<u8>, Record> {
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(_) => return Err(Record::new(Failure::Usage, "standard input cannot be read")),
         }
-        if bytes.len() > limit {
+        if limit.checked_sub(bytes.len()).is_none() {
             return Err(Record::new(Failure::Generator, format!("standard input is larger than {limit} bytes")));
         }
     }
@@ -235,5 +235,28 @@ fn wait_for(fd: BorrowedFd<'_>, what: PollFlags, deadline: Deadline) -> Result<(
             Ok(_) => return Ok(()),
             Err(errno) => return Err(errno),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_asked_unless_the_operator_gives_a_time() {
+        let at = |value: &str| now(&Environment::new([("SOURCE_DATE_EPOCH".into(), value.into())], None));
+        assert_eq!((at("0"), at("1700000000")), (0, 1_700_000_000));
+        // After this was written, and before the Sun is gone.
+        for asked in ["", "soon", "-1"] {
+            assert!((1_700_000_000..1 << 60).contains(&at(asked)), "{asked}");
+        }
+    }
+
+    #[test]
+    fn the_program_finds_itself() {
+        assert_eq!(executable(), std::env::current_exe().ok());
+        assert_eq!(program_name(), std::env::args_os().next());
+        let own = executable_to_read().expect("a path");
+        assert_eq!(own.canonicalize().ok(), executable().and_then(|path| path.canonicalize().ok()));
     }
 }

@@ -144,8 +144,8 @@ fn text_of_old_sops(text: SecretBytes, format: Format) -> SecretBytes {
     let mut bytes = text.into_exposed();
     match format {
         Format::Ini => bytes.push(b'\n'),
-        Format::Json if bytes.ends_with(b"\n") => bytes.truncate(bytes.len() - 1),
-        Format::Binary | Format::Dotenv | Format::Json | Format::Yaml => {}
+        Format::Json => _ = bytes.pop_if(|last| *last == b'\n'),
+        Format::Binary | Format::Dotenv | Format::Yaml => {}
     }
     SecretBytes::new(bytes)
 }
@@ -232,7 +232,9 @@ fn scalar_text(value: &Value, is_json: bool) -> Result<SecretBytes, &'static str
         Value::Bool(truth) => truth.to_string(),
         Value::Comment(_) => return Err("is a comment"),
         Value::Float(float) if float.is_nan() => ".nan".to_owned(),
-        Value::Float(float) if float.is_infinite() => (if *float > 0.0 { ".inf" } else { "-.inf" }).to_owned(),
+        Value::Float(float) if float.is_infinite() => {
+            (if float.is_sign_positive() { ".inf" } else { "-.inf" }).to_owned()
+        }
         Value::Float(float) => number::format_g(*float),
         Value::Int(int) => int.to_string(),
         Value::Time(time) => time.rfc3339_nano(),

@@ -314,6 +314,75 @@ fn a_directory_named_by_the_operator_may_lie_in_another_work_tree() {
 }
 
 #[test]
+fn lists_a_directory_in_order_with_what_each_name_leads_to() {
+    let tree = Tree::new();
+    symlink("own.enc.yaml", tree.app.join("link")).unwrap();
+    symlink("../shared", tree.app.join("dir")).unwrap();
+    symlink("../../secret", tree.app.join("out")).unwrap();
+    mknodat(CWD, tree.app.join("a-fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    fs::create_dir(tree.app.join("below")).unwrap();
+    let root = Root::with(&tree.root).unwrap();
+    let list = |limit| root.list(&tree.app, Path::new(""), limit);
+    let listed: Vec<_> = list(6).unwrap().into_iter().map(|l| (l.name, l.is_link, l.is_file, l.is_directory)).collect();
+    let expected = [
+        ("a-fifo", false, false, false),
+        ("below", false, false, true),
+        ("dir", true, false, true),
+        ("link", true, true, false),
+        ("out", true, false, false),
+        ("own.enc.yaml", false, true, false),
+    ];
+    assert_eq!(listed, expected.map(|(name, link, file, directory)| (name.into(), link, file, directory)));
+    assert_eq!(list(5).map(|_| ()).unwrap_err().reason, Reason::TooManyEntries { limit: 5 });
+    for outside in ["../..", "../../..", "out", "none"] {
+        assert!(root.list(&tree.app, Path::new(outside), 9).is_err(), "{outside}");
+    }
+}
+
+#[test]
+fn says_what_a_path_leads_to() {
+    let tree = Tree::new();
+    symlink("shared/db.enc.yaml", tree.root.join("link")).unwrap();
+    symlink("../secret", tree.root.join("out")).unwrap();
+    symlink("loop", tree.root.join("loop")).unwrap();
+    let root = Root::with(&tree.root).unwrap();
+    for (path, lead) in [
+        ("", Lead::Directory),
+        ("app", Lead::Directory),
+        ("link", Lead::File),
+        ("app/own.enc.yaml", Lead::File),
+        ("none", Lead::Nothing),
+        ("none/x", Lead::Nothing),
+        ("out", Lead::Outside),
+        ("../secret", Lead::Outside),
+        ("loop", Lead::Other),
+        ("app/own.enc.yaml/x", Lead::Other),
+    ] {
+        assert_eq!(root.lead(path), lead, "{path}");
+    }
+    assert_eq!(Root::with(Path::new("/dev")).unwrap().lead("null"), Lead::Other);
+}
+
+#[test]
+fn replaces_a_file_whole_and_keeps_its_permissions() {
+    let tree = Tree::new();
+    let root = Root::with(&tree.root).unwrap();
+    let path = tree.app.join("own.enc.yaml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    root.replace("app/own.enc.yaml", b"new").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    symlink("own.enc.yaml", tree.app.join("link")).unwrap();
+    for refused in ["app/link", "app", "app/none", "../secret"] {
+        assert!(root.replace(refused, b"new").is_err(), "{refused}");
+    }
+    assert!(fs::symlink_metadata(tree.app.join("link")).unwrap().is_symlink());
+    // Where the new text cannot get its name, nothing of it stays.
+    let names = fs::read_dir(&tree.app).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| ["link", "own.enc.yaml"].contains(&name.to_str().unwrap())));
+}
+
+#[test]
 fn threads_share_a_root() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<Root>();

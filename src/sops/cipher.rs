@@ -141,13 +141,8 @@ impl EncryptedValue {
     }
 
     /// Bytes of ciphertext; the plaintext has as many.
-    pub fn len(&self) -> usize {
+    pub fn size_bytes(&self) -> usize {
         self.data.len()
-    }
-
-    /// Whether there is no ciphertext; sops leaves an empty value as it is.
-    pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
     }
 }
 
@@ -210,4 +205,36 @@ fn parse_float(text: &str) -> Option<f64> {
 fn is_integer(text: &str) -> bool {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_beyond_64_bits_is_not_called_tampering() {
+        let open = |text: &str| typed(text.into(), Kind::Int).err();
+        for text in ["9223372036854775808", "-9223372036854775809", "+99999999999999999999"] {
+            assert_eq!(open(text), Some(CipherError::Malformed("encrypted integer beyond 64 bits")), "{text}");
+        }
+        for text in ["", "+", "-", "1.5", "x", "99999999999999999999x", "--99999999999999999999"] {
+            assert!(matches!(open(text), Some(CipherError::Tampered(_))), "{text}");
+        }
+        assert_eq!(open("-9223372036854775808"), None);
+    }
+
+    #[test]
+    fn floats_are_those_that_go_reads() {
+        let float = |text: &str| match typed(text.into(), Kind::Float) {
+            Ok(Value::Float(number)) => Some(number),
+            _ => None,
+        };
+        for (text, number) in [("0.5", 0.5), ("-1e300", -1e300), ("+Inf", f64::INFINITY), ("-inf", f64::NEG_INFINITY)] {
+            assert_eq!(float(text), Some(number), "{text}");
+        }
+        assert!(float("NaN").is_some_and(f64::is_nan));
+        for text in ["1e400", "-1e400", "+NaN", "-NaN", "", "0.5x", "0x1p-2x"] {
+            assert_eq!(float(text), None, "{text}");
+        }
+    }
 }

@@ -188,6 +188,11 @@ func opened(file []byte, format formats.Format) ([]byte, error) {
 // The content of a plain file.
 func tree(file []byte, format formats.Format) ([]byte, error) {
 	branches, err := storeFor(format).LoadPlainFile(file)
+	if err != nil && strings.Contains(err.Error(), "map merge requires") {
+		// sops prints `<<` of anything, and refuses it in a first document only.
+		branches, err = storeFor(format).LoadPlainFile(append([]byte("{}\n---\n"), file...))
+		branches = branches[min(1, len(branches)):]
+	}
 	return []byte(describe(branches)), err
 }
 

@@ -83,3 +83,13 @@ fn reads_a_long_file_in_one_pass() {
     let text = "A=x # y\n\n#\n".repeat(200_000);
     assert_eq!(parse(text.as_bytes()).expect("readable").len(), 200_000);
 }
+
+#[test]
+fn reads_escaped_line_breaks_between_double_quotes() {
+    let value = |text: &str| {
+        let mut variables = parse(text.as_bytes()).expect("readable");
+        String::from_utf8(variables.pop().expect("one variable").value.into_exposed()).expect("UTF-8")
+    };
+    assert_eq!(value("A=\"x\\ry\\nz\\tq\""), "x\ry\nztq");
+    assert_eq!(value("A='x\\ry'"), "x\\ry");
+}

@@ -3,9 +3,11 @@
 mod decrypted_manifests;
 mod dotenv;
 mod ksops;
+mod objects;
 mod properties;
 mod sops_secret_generator;
 
+use super::error::Sentence;
 use super::fields::Findings;
 use super::source::{Opened, Source};
 use super::{Fault, Generator, GeneratorError, Piece, join};
@@ -119,6 +121,26 @@ fn names_the_kind_and_not_the_content_of_a_stranger() {
 }
 
 #[test]
+fn says_what_a_manifest_without_a_kind_lacks() {
+    for manifest in ["kind: ksops\n", "apiVersion: v1\n", "apiVersion: ''\nkind: x\n", "a: b\n"] {
+        let errors = Generator::parse(&config(manifest), true).err().unwrap_or_default();
+        let all: Vec<String> = errors.iter().map(message).collect();
+        assert!(all.join("\n").contains("the manifest has no apiVersion or no kind"), "{manifest}: {all:?}");
+    }
+}
+
+#[test]
+fn takes_as_many_sources_as_the_bound_and_no_more() {
+    let manifest = |count: usize| {
+        let files = vec!["a.yaml"; count].join(", ");
+        format!("apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {{name: gen}}\nfiles: [{files}]\n")
+    };
+    assert!(parse(&manifest(crate::limits::SOURCES)).is_ok());
+    let errors = parse(&manifest(crate::limits::SOURCES + 1)).err().expect("one too many");
+    assert!(errors.iter().map(message).any(|text| text.contains("sources")), "{:?}", errors.len());
+}
+
+#[test]
 fn caps_the_number_of_errors() {
     let mut findings = Findings::default();
     for _ in 0..1000 {
@@ -126,4 +148,8 @@ fn caps_the_number_of_errors() {
         findings.error(GeneratorError::manifest(&Default::default(), Default::default(), reason));
     }
     assert_eq!(findings.errors.len(), crate::limits::ERRORS);
+    for _ in 0..1000 {
+        findings.remark(&Default::default(), "odd".into(), Default::default());
+    }
+    assert_eq!(findings.remarks.len(), crate::limits::ERRORS);
 }

@@ -60,6 +60,14 @@ fn reads_envs_in_the_original_s_dotenv_dialect() {
 }
 
 #[test]
+fn numbers_of_envs_that_json_lacks_are_texts() {
+    assert_eq!(
+        data("envs: [e.yaml]\n", &[("e.yaml", b"a: .nan\nb: .inf\nc: -.inf\nd: -1.5\n")]),
+        pairs(&[("a", ".nan"), ("b", ".inf"), ("c", "-.inf"), ("d", "-1.5")])
+    );
+}
+
+#[test]
 fn reads_envs_in_yaml_and_json() {
     let yaml = b"a: text\nb: 1\nc: true\nd: 1.5\ne: null\nf: \"yes\"\n";
     assert_eq!(

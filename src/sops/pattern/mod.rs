@@ -106,6 +106,61 @@ mod tests {
     }
 
     #[test]
+    fn reads_the_corners_of_the_grammar_as_go() {
+        let deep = format!("{}a{}", "(".repeat(38), ")".repeat(38));
+        let long = "a".repeat(limits::REGEX_BYTES);
+        for (pattern, yes, no) in [
+            ("(?s)a.b", "a\nb", "ab"),
+            ("a.b", "a b", "a\nb"),
+            ("(?s-s:a.b)", "a b", "a\nb"),
+            ("(?i)^s$", "\u{17f}", "\u{212a}"),
+            ("(?i)^[a-z]$", "\u{212a}", "\u{e9}"),
+            ("(?i)^\u{4e2d}$", "\u{4e2d}", "x"),
+            (r"(?i)^[\x00-\x{10FFFF}]$", "\u{e9}", ""),
+            ("^a{2,3}$", "aaa", "aaaa"),
+            ("^a{2,}$", "aaaa", "a"),
+            ("^a{0,2}$", "", "aaa"),
+            ("^(?P<a_1>x)(?<Z>y)$", "xy", "x"),
+            ("^(?i-s:X)$", "x", "y"),
+            (r"^[\f]\f$", "\u{c}\u{c}", "ff"),
+            (r"^\a\v\t\r\n$", "\u{7}\u{b}\t\r\n", "avtrn"),
+            (r"^\x{10FFFF}$", "\u{10ffff}", "x"),
+            ("^[a-a]$", "a", "b"),
+            ("^[^a-zb-c]$", "1", "x"),
+            ("^[a-zb-cx]$", "y", "1"),
+            (&deep, "a", "b"),
+            (&long, &long, "a"),
+        ] {
+            let compiled = Pattern::compile(pattern).unwrap_or_else(|reason| panic!("{pattern} {reason}"));
+            assert!(compiled.is_match(yes), "{pattern} {yes}");
+            assert!(!compiled.is_match(no), "{pattern} {no}");
+        }
+        for pattern in [
+            "a{2,1}",
+            "a{1001,}",
+            "a{1,1001}",
+            "a{1001}",
+            "(?P<>a)",
+            "(?P<a-b>a)",
+            "(?P<a",
+            "(?i--s:a)",
+            "(?-:a)",
+            "(?-)",
+            "(?i-:a)",
+            "(?x:a)",
+            "[b-a]",
+            r"\x{110000}",
+            r"\x{}",
+            r"\xg0",
+            r"\y",
+        ] {
+            let compiled = Pattern::compile(pattern).unwrap_or_else(|reason| panic!("{pattern} {reason}"));
+            assert!(compiled.is_invalid(), "{pattern}");
+        }
+        assert!(Pattern::compile(r"(?i)[\x{42}-\x{10FFFF}]").is_err(), "letters beyond ASCII");
+    }
+
+    #[test]
     fn pattern_that_go_refuses_never_matches() {
         for pattern in ["[", "(?=a)", "a**", "*", "a{1001}", r"\8", "((a{100}){100})", "(?<n", ")"] {
             let Ok(compiled) = Pattern::compile(pattern) else { panic!("{pattern}") };

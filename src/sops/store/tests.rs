@@ -123,7 +123,14 @@ fn hints_at_the_format_of_a_misnamed_file() {
                 continue;
             }
             let message = refusal(read_as, encrypted(written_as).as_bytes());
-            let hint = format!("it looks like a SOPS {} file, whose name must end in `.", written_as.name());
+            let (name, suffix) = match written_as {
+                Format::Binary => unreachable!("left out above"),
+                Format::Dotenv => ("dotenv", ".env"),
+                Format::Ini => ("INI", ".ini"),
+                Format::Json => ("JSON", ".json"),
+                Format::Yaml => ("YAML", ".yaml"),
+            };
+            let hint = format!("it looks like a SOPS {name} file, whose name must end in `{suffix}`");
             assert!(message.contains(&hint), "{} as {}: {message}", written_as.name(), read_as.name());
         }
     }
@@ -142,6 +149,11 @@ fn gives_no_hint_for_its_own_format() {
         let cut = encrypted(format).replace("lastmodified", "Lost");
         assert!(!refusal(format, cut.as_bytes()).contains("looks like"));
     }
+}
+
+#[test]
+fn takes_a_file_of_the_bound() {
+    assert!(check_size(&vec![b' '; limits::FILE_BYTES]).is_ok());
 }
 
 #[test]

@@ -360,6 +360,35 @@ fn refuses_data_keys_of_another_length_and_the_wrong_one() {
 }
 
 #[test]
+fn says_whether_a_value_is_in_clear_or_a_damaged_token() {
+    let message = |value: Value| {
+        let mut tree = encrypted();
+        *at(&mut tree, "name") = value;
+        error(decrypted(tree))
+    };
+    let in_clear = message(Value::Int(1));
+    assert_eq!(message(text("CANARY-7f3a")), in_clear);
+    assert_eq!(message(text("xENC[AES256_GCM,data:")), in_clear);
+    assert!(in_clear.starts_with("value name: "), "{in_clear}");
+    let damaged = message(text("ENC[AES256_GCM,data:"));
+    assert_eq!(damaged, "value name: not in the form ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]");
+}
+
+#[test]
+fn a_comment_that_the_rule_leaves_in_clear_stays_as_it_stands() {
+    let conf = || branch(vec![Item::Comment(comment(" note")), entry("nothing", Value::Null)]);
+    let mut tree = tree(vec![entry("conf", conf()), entry("name", text("db"))]);
+    encrypt(&mut tree, &KEY, None, false);
+    // The rule is not authenticated, and the MAC covers no comments.
+    let Value::Branch(sops) = at(&mut tree, "sops") else { panic!("a mapping") };
+    sops.items.push(entry("unencrypted_regex", text("^conf$")));
+    let mut opened = decrypted(tree).expect("the MAC covers the same values");
+    let Value::Branch(conf) = at(&mut opened, "conf") else { panic!("a mapping") };
+    let Some(Item::Comment(comment)) = conf.items.first() else { panic!("a comment") };
+    assert!(comment.text.expose().starts_with(b"ENC["));
+}
+
+#[test]
 fn opens_bytes_as_python_sops_typed_them() {
     let mut tree = encrypted();
     replace(at(&mut tree, "name"), "type:str", "type:bytes");

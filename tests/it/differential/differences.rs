@@ -24,7 +24,7 @@ pub struct Repair {
     mend: fn(Format, &str) -> String,
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Side {
     Ours,
     Theirs,
@@ -74,6 +74,19 @@ pub const ROWS: &[Difference] = &[
         },
     },
     Difference {
+        name: "threshold-with-fraction",
+        is_it: |_, case| {
+            let text = text(case);
+            let number = text
+                .split("shamir_threshold")
+                .nth(1)
+                .unwrap_or_default()
+                .trim_start_matches([' ', ':', '=', '"', '\'']);
+            let fraction = number.trim_start_matches(|c: char| c.is_ascii_digit());
+            looser(case, "'shamir_threshold' cannot parse value as 'int'").is_some() && fraction.starts_with(".0")
+        },
+    },
+    Difference {
         name: "ignored-key-groups",
         is_it: |_, case| {
             let refusal = case.theirs.as_ref().err().map(String::as_str).unwrap_or_default();
@@ -99,12 +112,20 @@ pub const ROWS: &[Difference] = &[
     },
     // Only we refuse.
     Difference {
-        name: "key-not-utf8",
+        name: "not-utf8",
         is_it: |_, case| {
-            let is_flat = matches!(case.format, Format::Ini | Format::Dotenv);
-            is_flat
-                && (stricter(case, "key that is not UTF-8") || stricter(case, "name is not UTF-8"))
-                && std::str::from_utf8(case.text).is_err()
+            let is_in_text = match case.format {
+                Format::Ini | Format::Dotenv => std::str::from_utf8(case.text).is_err(),
+                Format::Yaml => text(case).contains("!!binary"),
+                Format::Json | Format::Binary => false,
+            };
+            is_in_text && stricter(case, "not UTF-8")
+        },
+    },
+    Difference {
+        name: "byte-order-mark-twice",
+        is_it: |_, case| {
+            stricter(case, "the byte order mark stands twice") && text(case).starts_with("\u{feff}\u{feff}")
         },
     },
     Difference {
@@ -136,7 +157,12 @@ pub const ROWS: &[Difference] = &[
     },
     Difference {
         name: "threshold",
-        is_it: |_, case| stricter(case, "shamir_threshold is neither") && text(case).contains("shamir_threshold"),
+        is_it: |_, case| {
+            ["is neither", "is not a whole number"]
+                .iter()
+                .any(|words| stricter(case, &format!("shamir_threshold {words}")))
+                && text(case).contains("shamir_threshold")
+        },
     },
     Difference {
         name: "pattern",
@@ -177,33 +203,53 @@ pub fn recognise(pair: &mut Pair<'_>, case: &Case<'_>) -> Option<&'static str> {
     if !case.is_file {
         return None;
     }
+    for repair in REPAIRS {
+        if is_mended(pair, case, repair, (repair.mend)(case.format, &text(case))) {
+            return Some(repair.name);
+        }
+    }
     // A text may need several; it falls under the first.
     let (mut mended, mut name) = (text(case), None);
     for repair in REPAIRS {
         let next = (repair.mend)(case.format, &mended);
-        if next == mended {
-            continue;
-        }
-        mended = next;
-        name = name.or(Some(repair.name));
-        let is_it = match (&case.ours, case.theirs) {
-            (_, Ok(theirs)) if repair.stricter == Side::Ours => {
-                pair.decrypt(case.format, mended.as_bytes()).is_ok_and(|(ours, _)| ours == *theirs)
+        if next != mended {
+            name = name.or(Some(repair.name));
+            mended = next;
+            if is_mended(pair, case, repair, mended.clone()) {
+                return name;
             }
-            (Ok((ours, _)), _) if repair.stricter == Side::Theirs => {
-                pair.oracle.decrypt(case.format, mended.as_bytes()).is_ok_and(|theirs| *ours == theirs)
-            }
-            _ => false,
-        };
-        if is_it {
-            return name;
         }
     }
     None
 }
 
+/// Whether the stricter side makes of the mended text what the other made of the original.
+fn is_mended(pair: &mut Pair<'_>, case: &Case<'_>, repair: &Repair, mended: String) -> bool {
+    if mended.as_bytes() == case.text {
+        return false;
+    }
+    let (ours, theirs) = match (repair.stricter, &case.ours, case.theirs) {
+        (Side::Ours, _, Ok(theirs)) => match pair.decrypt(case.format, mended.as_bytes()) {
+            // What does not decrypt is printed as it stands, and so the mended text of a comment.
+            Ok((ours, _)) => ((repair.mend)(case.format, &lossy(&ours)), (repair.mend)(case.format, &lossy(theirs))),
+            Err(_) => return false,
+        },
+        (Side::Theirs, Ok((ours, _)), _) => match pair.oracle.decrypt(case.format, mended.as_bytes()) {
+            Ok(theirs) => (lossy(ours), lossy(&theirs)),
+            Err(_) => return false,
+        },
+        _ => return false,
+    };
+    let (ours, theirs) = (ours.as_bytes(), theirs.as_bytes());
+    ours == theirs || is_misprint(pair, case.format, mended.as_bytes(), true, ours, theirs)
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
 fn text(case: &Case<'_>) -> String {
-    String::from_utf8_lossy(case.text).into_owned()
+    lossy(case.text)
 }
 
 /// Our message.
@@ -225,12 +271,12 @@ fn looser(case: &Case<'_>, words: &str) -> Option<String> {
 /// What sops prints does not say what the file holds, and ours does.
 fn misprint(pair: &mut Pair<'_>, case: &Case<'_>) -> bool {
     let (Ok((ours, _)), Ok(theirs)) = (&case.ours, case.theirs) else { return false };
-    let mut is_true = |text: &[u8]| {
-        if case.is_file {
-            pair.oracle.is_true_to(case.format, case.text, text)
-        } else {
-            pair.oracle.is_same(case.format, case.text, text)
-        }
+    is_misprint(pair, case.format, case.text, case.is_file, ours, theirs)
+}
+
+fn is_misprint(pair: &mut Pair<'_>, format: Format, text: &[u8], is_file: bool, ours: &[u8], theirs: &[u8]) -> bool {
+    let mut is_true = |printed: &[u8]| {
+        if is_file { pair.oracle.is_true_to(format, text, printed) } else { pair.oracle.is_same(format, text, printed) }
     };
     upstream::is_misprint(ours, theirs) || is_true(ours) && !is_true(theirs)
 }
@@ -281,7 +327,12 @@ fn without_tails(format: Format, text: &str) -> String {
         let quote = before.chars().next_back().filter(|c| matches!(c, '"' | '\'' | '`'));
         let tail = &token[end..];
         rest = match (format, quote) {
-            (Format::Yaml, None) => after_plain_scalar(&token[line_end..]),
+            (Format::Yaml, None) => after_plain_scalar(&token[line_end..], depth(before)),
+            // A backslash continues the line.
+            (Format::Ini, None) if token[..line_end].ends_with('\\') => {
+                let next = &token[line_end + 1..];
+                &next[next.find('\n').unwrap_or(next.len())..]
+            }
             (Format::Dotenv, _) | (_, None) => &token[line_end..],
             (_, Some(quote)) => &tail[tail.find(quote).unwrap_or(tail.len())..],
         };
@@ -289,12 +340,19 @@ fn without_tails(format: Format, text: &str) -> String {
     out + rest
 }
 
+/// Blanks before the line that a text ends in.
+fn depth(text: &str) -> usize {
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    line.len() - line.trim_start_matches(' ').len()
+}
+
 /// Without the lines on which a plain scalar of YAML goes on.
-fn after_plain_scalar(text: &str) -> &str {
+fn after_plain_scalar(text: &str, depth: usize) -> &str {
     let mut rest = text;
     while let Some(line) = rest.strip_prefix('\n') {
         let end = line.find('\n').unwrap_or(line.len());
-        let is_continued = line.starts_with(' ') && !line[..end].contains([':', '#']) && !line[..end].trim().is_empty();
+        let blanks = line.len() - line.trim_start_matches(' ').len();
+        let is_continued = blanks > depth && !line[..end].contains([':', '#']) && !line[..end].trim().is_empty();
         if !is_continued {
             break;
         }

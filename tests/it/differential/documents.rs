@@ -84,7 +84,8 @@ pub fn options(rng: &mut Rng, format: Format, recipients: &[String]) -> Options 
         }
         5 => options.encrypted_comment_regex = rng.pick(&["sops:enc", "^ ", "e", "."]).to_owned(),
         6 => options.unencrypted_comment_regex = rng.pick(&["sops:clear", "^ ", "e", "CANARY"]).to_owned(),
-        _ => {}
+        // What the command line takes where no rule is given.
+        _ => options.unencrypted_suffix = "_unencrypted".to_owned(),
     }
     options.mac_only_encrypted = format != Format::Binary && rng.chance(15);
     match rng.below(12) {

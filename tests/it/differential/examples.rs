@@ -29,13 +29,17 @@ fn changed(pair: &mut Pair<'_>, format: Format, plain: &str, options: &Options, 
 
 fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
     let recipients = recipients();
-    let plain = Options { groups: vec![vec![recipients[0].clone()]], ..Options::default() };
+    let plain = Options {
+        groups: vec![vec![recipients[0].clone()]],
+        unencrypted_suffix: "_unencrypted".to_owned(),
+        ..Options::default()
+    };
     let shared = Options {
         groups: recipients.iter().map(|recipient| vec![recipient.clone()]).collect(),
         shamir_threshold: 2,
         ..Options::default()
     };
-    let letters = Options { encrypted_regex: "\\pL".to_owned(), ..plain.clone() };
+    let letters = Options { encrypted_regex: "\\pL".to_owned(), groups: plain.groups.clone(), ..Options::default() };
     let mut examples = Vec::new();
     for (name, format, text) in [
         ("ini-empty-comment", Format::Ini, &b";\n;\na="[..]),
@@ -43,8 +47,10 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         ("merge-of-no-mapping", Format::Yaml, b"a: 1\n<<: null\n"),
         ("nested-key-twice", Format::Yaml, b"c:\n  k: 1\n  k: 2\n"),
         ("no-document", Format::Yaml, b"# nothing\n"),
-        ("key-not-utf8", Format::Dotenv, b"\xff=1\n"),
-        ("key-not-utf8", Format::Ini, b"[\xff]\n"),
+        ("not-utf8", Format::Dotenv, b"\xff=1\n"),
+        ("not-utf8", Format::Ini, b"[\xff]\n"),
+        ("not-utf8", Format::Yaml, b"!!binary /w==: 1\n"),
+        ("byte-order-mark-twice", Format::Yaml, b"\xef\xbb\xbf\xef\xbb\xbfa: 1\n"),
         ("json-cut-off", Format::Json, b"{\"a\": 1, \"b\""),
         ("misprint", Format::Yaml, b"a:\n- \" x\\ny\"\n"),
     ] {
@@ -54,6 +60,14 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         ("older-reading", Format::Json, "{\"a_unencrypted\": -0.0}", &plain, "", ""),
         ("unquoted-time", Format::Yaml, YAML, &plain, "\"2026-01-02T03:04:05Z\"", "2026-01-02T03:04:05Z"),
         ("ignored-key-groups", Format::Yaml, YAML, &plain, "    version:", "    key_groups: x\n    version:"),
+        (
+            "threshold-with-fraction",
+            Format::Dotenv,
+            "a=x\n",
+            &shared,
+            "shamir_threshold=2",
+            "shamir_threshold=2.000000",
+        ),
         ("type-bytes", Format::Yaml, YAML, &plain, ",type:str]", ",type:bytes]"),
         ("armor-blanks", Format::Dotenv, "a=x\n", &plain, "enc=-----", "enc= -----"),
         ("armor-blanks", Format::Yaml, YAML, &plain, "FILE-----\n", "FILE----- \n"),

@@ -19,12 +19,21 @@ fn closed_streams_are_noticed_and_nothing_goes_astray() {
     let answer = case.run_with(&unsops(), ["gen.yaml"]);
     assert_eq!(after("exec <&-", &case, &["gen.yaml"]).text(), answer.text());
     assert_eq!(after("exec 2>&-", &case, &["gen.yaml"]).text(), answer.text());
-    for closed in
-        ["exec >&-", "exec >&- 2>&-", "exec <&- >&-", "exec <&- >&- 2>&-", "exec 1</dev/null", "exec >/dev/full"]
-    {
+    for (closed, why) in [
+        ("exec >&-", "standard output is closed"),
+        ("exec >&- 2>&-", ""),
+        ("exec <&- >&-", "standard output is closed"),
+        ("exec <&- >&- 2>&-", ""),
+        ("exec 1</dev/null", "it is closed or not open for writing"),
+        ("exec >/dev/full", "no space is left on the device"),
+    ] {
         let run = after(closed, &case, &["gen.yaml"]);
         assert_eq!((run.status, run.stdout.len()), (Some(9), 0), "{closed}");
+        let message = String::from_utf8_lossy(&run.stderr);
+        assert!(message.contains(why), "{closed}: {message}");
     }
+    // As a terminal is: a device, open for reading and writing.
+    assert_eq!(after("exec 1<>/dev/zero", &case, &["gen.yaml"]).status, Some(0));
     // Nothing on stdin and no manifest: the exit code stands even where nobody can be told.
     for closed in ["exec <&- 2>&-", "exec <&- >&- 2>&-", "exec <&- 2>/dev/full"] {
         assert_eq!(after(closed, &case, &[]).status, Some(2), "{closed}");
@@ -50,6 +59,8 @@ fn a_reader_that_goes_away_is_a_failure() {
         stdout.read_exact(&mut some).expect("that much is written");
         drop(stdout);
         assert_eq!(end_of(&mut child).code(), Some(9), "after {taken} bytes");
+        let message = child.wait_with_output().expect("ended").stderr;
+        assert!(String::from_utf8_lossy(&message).contains("its reader is gone"), "after {taken} bytes");
     }
     figure("4 of 4: after 0, 1, 4,096 and 70,000 bytes");
 }
@@ -86,12 +97,14 @@ fn a_reader_that_takes_nothing_is_given_up_at_the_deadline() {
         .env("UNSOPS_DEADLINE", "3")
         .stdin(Stdio::null())
         .stdout(Stdio::from(OwnedFd::from(theirs)))
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
     assert_eq!(end_of(&mut child).code(), Some(9));
     figure(&format!("deadline of 3 s, ended after {:.1} s", start.elapsed().as_secs_f64()));
     drop(ours);
+    let message = child.wait_with_output().expect("ended").stderr;
+    assert!(String::from_utf8_lossy(&message).contains("its reader took nothing before the deadline"));
 }
 
 #[test]

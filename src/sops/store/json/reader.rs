@@ -295,7 +295,7 @@ fn utf16_escape(text: &[u8]) -> Option<u16> {
     };
     let mut unit = 0;
     for digit in [a, b, c, d] {
-        unit = unit << 4 | char::from(digit).to_digit(16)?;
+        unit = unit * 16 + char::from(digit).to_digit(16)?;
     }
     u16::try_from(unit).ok()
 }

@@ -271,3 +271,18 @@ fn is_yaml_v2_float(text: &str) -> bool {
         && all_digits(fraction)
         && exponent.is_none_or(|text| unsigned(text).is_some_and(|text| !text.is_empty() && all_digits(text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_v2_knew_a_float_by_its_exponents_sign() {
+        for text in ["1", ".5", "-1.5", "+.5", "1.5e+3", "1E-3", "-2"] {
+            assert!(is_yaml_v2_float(text), "{text}");
+        }
+        for text in ["1.", "1e3", "1e", "1e+", "1e-x", "1e+1x", "", ".", "-", "x", "1.x", "x.1", "1e+-3", ".inf"] {
+            assert!(!is_yaml_v2_float(text), "{text}");
+        }
+    }
+}

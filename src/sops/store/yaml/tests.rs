@@ -201,3 +201,15 @@ fn counts_every_comment_against_the_bound() {
     assert!(from_nodes::tree(vec![lines(crate::limits::TREE_NODES - 1)], Reading::Current).is_ok());
     assert!(from_nodes::tree(vec![lines(crate::limits::TREE_NODES)], Reading::Current).is_err());
 }
+
+#[test]
+fn comments_before_an_element_and_within_it_stand_together() {
+    use crate::sops::tree::{Comment, Entry};
+    let comment = |text: &str| Comment { text: text.into(), is_inline: false };
+    let entry = |key: &str, value| Item::Entry(Entry { key: key.to_owned(), value, position: Default::default() });
+    let element = Branch { items: vec![Item::Comment(comment(" within")), entry("k", Value::Int(1))] };
+    let list = vec![Value::Int(0), Value::Comment(comment(" before")), Value::Branch(element)];
+    let tree = Tree { documents: vec![Branch { items: vec![entry("a", Value::List(list))] }] };
+    let text = String::from_utf8(emit(&tree).unwrap()).unwrap();
+    assert_eq!(text, "a:\n    - 0\n    # before\n    # within\n    - k: 1\n");
+}
