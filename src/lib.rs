@@ -10,7 +10,7 @@
 //!             | Invocation, Environment                            Output | Error
 //!  L3  commands/   one file per sub-command; generate.rs is the plugin path: the only place where the parts meet
 //!             | Generator            | SourcePath -> FileBytes       | Keyring behind Guard
-//!  L2  generator/  host/  kustomization/  findings/  diff/  jail  walk  recipient/  policy/  keys/
+//!  L2  generator/  host/  kustomization/  findings/  diff/  jail  walk  recipient/  policy/  keys/  sandbox/
 //!             | Cleartext            | bytes                         | impl sops::KeyService
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
@@ -79,6 +79,7 @@ pub mod path;
 pub mod policy;
 pub mod process;
 pub mod recipient;
+pub mod sandbox;
 pub mod secret;
 pub mod sops;
 pub mod spelling;

@@ -285,3 +285,10 @@ pub const VERSION_TIME: Duration = Duration::from_secs(10);
 
 /// Most wildcards of a pattern; real ones have three.
 pub const PATTERN_WILDCARDS: usize = 32;
+
+/// Most descriptors that a run may have once it reads what others wrote: two for each source, whatever the number of threads.
+pub const DESCRIPTORS: u64 = 2 * SOURCES as u64;
+
+/// Most bytes of sources that are kept between the look at their kinds of keys and their decryption; the others are read
+/// twice. One file of the largest size.
+pub const LOOK_AHEAD_BYTES: usize = FILE_BYTES;

@@ -1,5 +1,6 @@
 //! `unsops filter`: manifests in, the same manifests with what is encrypted among them decrypted.
 
+use super::confine::Confinement;
 use super::encrypted::{TOKEN, contains, documents_of};
 use super::in_place::{Decryption, Sources, mac_of};
 use super::{encrypted, policy, records};
@@ -11,10 +12,11 @@ use crate::jail::Root;
 use crate::keys::{KeyPolicy, Keyring};
 use crate::limits;
 use crate::process::{self, Output};
+use crate::sandbox::Extent;
 use crate::secret::{Secret, SecretBytes};
-use crate::sops::Format;
 use crate::sops::mac::Unordered;
 use crate::sops::reordered::Witness;
+use crate::sops::{Format, KeyKinds};
 use crate::yaml::writer::write_manifest;
 use crate::yaml::{self, Document, Kind};
 
@@ -53,6 +55,9 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
         Some(root) => Sources::below(root, &keys, &authority),
         None => Sources::none(&keys, &authority),
     };
+    let mut confinement = Confinement::new(env, &keyring, Some(&authority), Extent::Process)?;
+    confinement.keep(root.as_ref().map(Root::path));
+    confinement.enter(KeyKinds::among_manifests(&manifests));
     let decryption = Decryption {
         keys: &keys,
         authority: &authority,

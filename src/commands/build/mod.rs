@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::child::{self, Ended, Start};
+use super::confine::{self, Confinement};
 use super::decrypt::Decryptor;
 use super::{encrypted, generate, plugin_home, programs, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
@@ -34,7 +35,9 @@ use crate::error::{Error, Failure, Record};
 use crate::jail::{JailError, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::process::{self, Output};
-use crate::secret::SecretBytes;
+use crate::sandbox::Extent;
+use crate::secret::{self, SecretBytes};
+use crate::sops::KeyKinds;
 use crate::text::Printable;
 
 use clones::Clones;
@@ -135,7 +138,7 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
 /// all.
 pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     let output = build_with(request, env, deadline, &generate::answer_legacy)?;
-    encrypted::check(output.expose())?;
+    confine::aside(env, &[], || encrypted::check(output.expose()))?;
     Ok(Output::new(output))
 }
 
@@ -161,8 +164,11 @@ pub(super) fn build_with(
 
     let allowed = Allowed { exec: request.allow_exec, remote: request.allow_remote };
     let relative = dir.strip_prefix(root.path()).ok().and_then(Path::to_str).ok_or_else(|| outside(&dir))?;
-    let plan = Plan::of(plan::walk(&root, [relative]), &root, allowed)?;
-    let rewritten = shadow::rewrite(&plan.walk, &root)?;
+    let (plan, rewritten) = confine::aside(env, &[root.path()], || {
+        let plan = Plan::of(plan::walk(&root, [relative]), &root, allowed)?;
+        let rewritten = shadow::rewrite(&plan.walk, &root)?;
+        Ok::<_, Error>((plan, rewritten))
+    })?;
 
     let this = process::executable()
         .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
@@ -205,8 +211,20 @@ pub(super) fn build_with(
         }
         None => answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor),
     };
+    // The thread that takes manifests and encrypted files apart; kustomize and what it starts need more.
+    let mut confinement = Confinement::new(env, &keyring, Some(decryptor.authority()), Extent::Thread)?;
+    confinement.keep([root.path(), private.path()]);
+    confinement.accept();
     let (version, ended) = thread::scope(|scope| {
-        scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
+        scope.spawn(|| {
+            // Clones are rewritten where they stand. Key services are asked by whoever waits, so which ones this build
+            // needs cannot be told from one of its calls.
+            if !request.allow_remote {
+                confinement.enter(KeyKinds::ALL);
+            }
+            service.serve(deadline, &answer_call, &|dir| clones.look_at(dir));
+            secret::wipe_stack();
+        });
         // Beside the build, which need not wait for it.
         let version = scope.spawn(|| kustomize::require_version(&start, deadline));
         let ended = child::run(&start, deadline);

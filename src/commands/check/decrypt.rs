@@ -105,7 +105,7 @@ fn render(
     let Ok(decryptor) = Decryptor::new(root, keyring, env) else { return Vec::new() };
     let base = root.path().join(&visited.directory);
     let bases: [&Path; 1] = [&base];
-    let places = Places { bases: &bases, in_band: &|_| None };
+    let places = Places { bases: &bases, in_band: &|_| None, ahead: None };
     let Ok(opened) = decryptor.open_all(&generator.sources(), &places) else { return Vec::new() };
     let mut findings = Vec::new();
     for named in plugin.names.iter().filter(|named| named.list == "envs") {

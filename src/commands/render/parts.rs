@@ -70,7 +70,7 @@ impl<'a> Parts<'a> {
             Content::Files => None,
             Content::Given(bytes) | Content::GivenInStream(bytes) => Some(bytes.clone()),
         };
-        self.decryptor.map_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band }, make)
+        self.decryptor.map_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band, ahead: None }, make)
     }
 
     /// All objects, redacted.
