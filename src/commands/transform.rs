@@ -69,16 +69,7 @@ pub(super) fn function(
     decryptor: &Decryptor<'_>,
     dir: Option<&Path>,
 ) -> Result<SecretBytes, Error> {
-    match call.caller() {
-        Caller::KustomizeTransformer => {}
-        Caller::KustomizeGenerator => return Err(no_resources(config).into()),
-        Caller::Kpt => {
-            return Err(Record::new(Failure::Generator, "kpt could write what is decrypted into the package")
-                .about(generator::display_name(config))
-                .hint("print the package first: kpt fn source DIR | kpt fn sink …, or `kpt fn eval -o unwrap`, then `unsops filter`")
-                .into());
-        }
-    }
+    check_caller(call, config)?;
     with_decryption(config, decryptor, dir, |decryption| {
         let (mut changed, mut failed) = (Vec::new(), Vec::new());
         for item in call.items() {
@@ -101,6 +92,20 @@ pub(super) fn function(
             None => Ok(call.respond_changed(&changed)),
         }
     })
+}
+
+/// Whether a caller may have its resources decrypted.
+///
+/// # Errors
+/// It may not.
+pub(super) fn check_caller(call: &ResourceList, config: &Node) -> Result<(), Record> {
+    match call.caller() {
+        Caller::KustomizeTransformer => Ok(()),
+        Caller::KustomizeGenerator => Err(no_resources(config)),
+        Caller::Kpt => Err(Record::new(Failure::Generator, "kpt could write what is decrypted into the package")
+            .about(generator::display_name(config))
+            .hint("print the package first: kpt fn source DIR | kpt fn sink …, or `kpt fn eval -o unwrap`, then `unsops filter`")),
+    }
 }
 
 fn no_resources(config: &Node) -> Record {

@@ -19,7 +19,7 @@ use std::cmp::Ordering;
 
 pub use excerpt::Excerpt;
 pub use rule::{RULES, Rule, Severity, find, rules};
-pub use silence::Silences;
+pub use silence::{Silence, Silences};
 pub use text::Tint;
 
 use crate::limits;

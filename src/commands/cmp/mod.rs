@@ -23,6 +23,7 @@ mod request;
 use self::app::{App, AppKind};
 use self::request::Request;
 use super::decrypt::Decryptor;
+use super::narrator::SILENT;
 use super::{build, records};
 use crate::cli::{CmpArgs, CmpCommand};
 use crate::deadline::Deadline;
@@ -73,7 +74,7 @@ fn kustomization(app: &App<'_>, request: &Request, root: &Root, deadline: Deadli
         flags: Vec::new(),
     };
     build::remove_abandoned(request.environment());
-    build::build(&build, request.environment(), deadline)
+    build::build(&build, request.environment(), deadline, &SILENT)
 }
 
 fn directory(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline) -> Result<Output, Error> {
