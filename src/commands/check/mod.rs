@@ -10,6 +10,7 @@ mod fix;
 mod generators;
 mod kustomizations;
 mod objects;
+mod own_kinds;
 mod recipients;
 mod scan;
 mod settings;
@@ -24,6 +25,7 @@ use std::time::Instant;
 use self::builds::Builds;
 use self::excerpts::Excerpts;
 use self::generators::Generators;
+use self::own_kinds::OwnKinds;
 use self::recipients::Configs;
 use self::scan::{Class, Files};
 use self::settings::{Settings, unknown_rule};
@@ -362,6 +364,7 @@ fn across(
     let generators =
         Generators { root, excerpts: &excerpts, walk: &walk, files, is_listed: &is_listed, looks_left, hints_left };
     findings.extend(generators.check());
+    findings.extend(OwnKinds { root, excerpts: &excerpts, walk: &walk, files }.check());
     findings.extend(Builds { root, walk: &walk, files, excerpts: &excerpts }.check());
     findings.extend(recipients::check(files, &Configs::new(root, files)));
     findings.extend(recipients::shared_keys(files));
