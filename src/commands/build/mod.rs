@@ -254,8 +254,9 @@ pub(super) fn build_with(
     if let Some(error) = Error::collect(missing) {
         return Err(error);
     }
-    narrator
-        .took(start_time, || format!("kustomize build: {} plugin calls, {} bytes", calls.len(), output.expose().len()));
+    narrator.took(start_time, || {
+        format!("kustomize build: plugin calls: {}, bytes: {}", calls.len(), output.expose().len())
+    });
     Ok(output)
 }
 
