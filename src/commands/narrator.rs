@@ -106,8 +106,18 @@ impl Narrator {
     /// Says where keys were looked for and what was there, by public halves. Only then are the places described.
     pub fn keys(&self, sources: impl FnOnce() -> Vec<KeySource>) {
         if self.level >= Level::Steps {
+            let (mut absent, mut on_demand) = (Vec::new(), Vec::new());
             for source in sources() {
-                write("info", &key_source(&source));
+                match &source.found {
+                    KeySourceState::Absent => absent.push(source.name.to_string()),
+                    KeySourceState::OnDemand => on_demand.push(source.name.to_string()),
+                    KeySourceState::Keys(_) | KeySourceState::Unusable(_) => write("info", &key_source(&source)),
+                }
+            }
+            for (words, names) in [("nothing in", absent), ("if a file needs them", on_demand)] {
+                if !names.is_empty() {
+                    write("info", &format!("keys: {words}: {}", names.join(", ")));
+                }
             }
         }
     }
@@ -143,7 +153,7 @@ fn key_source(source: &KeySource) -> String {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             format!("{}{more}", shown.join(", "))
         }
-        KeySourceState::OnDemand => "looked at when a file needs it".to_owned(),
+        KeySourceState::OnDemand => "looked at if a file needs it".to_owned(),
         KeySourceState::Unusable(why) => format!("of no use: {why}"),
     };
     format!("keys: {}: {found}", source.name)

@@ -178,8 +178,12 @@ pub(super) fn mistakes(config: &Node) -> Vec<Mistake> {
             add(*position, message.to_owned(), None);
         }
         Some(Node { kind: Kind::Sequence(items, _), .. }) => {
-            for item in items.iter().filter(|item| !is_path(item)) {
-                add(item.position, "a source must be the path of a file or directory, as text".to_owned(), None);
+            for item in items {
+                if !is_path(item) {
+                    add(item.position, "a source must be the path of a file or directory, as text".to_owned(), None);
+                } else if let Some(absolute) = text(item).filter(|path| path.starts_with('/')) {
+                    add(item.position, format!("source {} is an absolute path", Printable::new(absolute)), None);
+                }
             }
         }
         Some(other) => add(other.position, "sources must be a list".to_owned(), None),

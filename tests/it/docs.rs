@@ -65,3 +65,42 @@ fn every_example_is_in_the_readme_and_builds() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("kind: Secret"), "{name:?}");
     }
 }
+
+/// The transcript in the README that begins with this command.
+fn transcript(command: &str) -> String {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README");
+    let (_, rest) = readme.split_once(&format!("$ {command}\n")).unwrap_or_else(|| panic!("README has no {command}"));
+    rest.split_once("```").expect("an end").0.to_owned()
+}
+
+#[test]
+fn transcripts_of_the_readme_are_true() {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let plain = |command: &str| {
+        let words: Vec<&str> = command.split_whitespace().skip_while(|word| word.contains('=')).skip(1).collect();
+        run(&unsops(), &words, &root(), &path)
+    };
+    let explain = "SOPS_AGE_KEY_FILE=examples/keys.txt unsops explain examples/quickstart/database.enc.yaml";
+    let explained = String::from_utf8(plain(explain).stdout).expect("UTF-8");
+    let keys = root().join("examples/keys.txt");
+    assert_eq!(explained.replace(&keys.display().to_string(), "examples/keys.txt"), transcript(explain));
+
+    let check = "unsops check -v examples/quickstart";
+    let checked = plain(check);
+    let lines = |text: &str| -> Vec<String> {
+        let text = text.replace(&root().canonicalize().expect("a path").display().to_string(), "/work/shop");
+        text.lines().map(|line| line.split(" (0.").next().unwrap_or(line).to_owned()).collect()
+    };
+    let said = [checked.stderr, checked.stdout].concat();
+    assert_eq!(lines(&String::from_utf8(said).expect("UTF-8")), lines(&transcript(check)));
+
+    if let Some(kustomize) = tool("kustomize") {
+        let render = "unsops render --keyless examples/merge-hash/overlay";
+        let program = kustomize.display().to_string();
+        let words = ["render", "--keyless", "--kustomize", &program, "examples/merge-hash/overlay"];
+        let rendered = String::from_utf8(run(&unsops(), &words, &root(), &path).stdout).expect("UTF-8");
+        let shown = transcript(render);
+        let shown = shown.strip_suffix("...\n").expect("cut short");
+        assert!(rendered.starts_with(shown), "{rendered}");
+    }
+}

@@ -90,7 +90,7 @@ fn verbose_names_places_of_keys_what_was_walked_and_what_silenced() {
         "info: looked at: 2 SOPS file",
         "info: kustomizations gone through: 1, generators of ours: 1",
         "info: keys: SOPS_AGE_KEY_FILE=",
-        "info: keys: ~/.config/sops/age/keys.txt: nothing there",
+        "info: keys: nothing in: SOPS_AGE_KEY, ~/.config/sops/age/keys.txt, ",
         "info: silenced: plaintext-secret at plain.yaml:5: by unsops:ignore-file in the file",
         "debug: app.env: opens (",
         "debug: plain.yaml: YAML in clear",

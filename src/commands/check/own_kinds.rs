@@ -97,14 +97,16 @@ impl OwnKinds<'_> {
     fn mistakes(&self, plugin: &Plugin, findings: &mut Vec<Finding>) {
         for Mistake { position, message, meant } in transform::mistakes(&plugin.node) {
             let at = plugin.place.position(position);
+            let hint = meant.as_ref().map(|(_, new)| format!("did you mean {new}?"));
             let edit = meant.filter(|_| !plugin.place.is_inline()).map(|(old, new)| Edit {
                 position: at,
                 old,
                 new: new.to_owned(),
             });
-            let hint = meant_hint(edit.as_ref());
+            let is_outside = message.contains("absolute path");
+            let rule = if is_outside { &rules::OUTSIDE_ROOT } else { &rules::GENERATOR_INVALID };
             let excerpt = self.excerpts.line(&plugin.place.file, at);
-            let mut finding = Finding::new(&rules::GENERATOR_INVALID, &plugin.place.file, at, message);
+            let mut finding = Finding::new(rule, &plugin.place.file, at, message);
             finding.hint = hint;
             findings.push(finding.excerpt(excerpt).edit(edit));
         }
@@ -196,8 +198,4 @@ impl OwnKinds<'_> {
             }
         }
     }
-}
-
-fn meant_hint(edit: Option<&Edit>) -> Option<String> {
-    edit.map(|edit| format!("did you mean {}?", edit.new))
 }

@@ -78,7 +78,7 @@ pub fn diff(args: &DiffArgs, env: &Environment, deadline: Deadline) -> Result<Ou
     };
     narrator.took(start, || {
         let count = diffs.iter().filter(|diff| !diff.is_empty()).count();
-        format!("{} compared, {count} with differences", diffs.len())
+        format!("SOPS files or Secrets compared: {}, with differences: {count}", diffs.len())
     });
     Ok(run.report(&diffs, is_driver))
 }

@@ -59,7 +59,7 @@ pub fn explain(args: &ExplainArgs, env: &Environment, deadline: Deadline) -> Res
         ExplainOutput::Html => html::page(&report),
         ExplainOutput::Json => json(&report)?,
         ExplainOutput::Table => table::table(&report, paint),
-        ExplainOutput::Schema | ExplainOutput::Text => text::tree(&report, args.values, paint),
+        ExplainOutput::Schema | ExplainOutput::Text => text::tree(&report, args.values, args.verbosity.quiet, paint),
     };
     let bytes = Secret::new(shown.into_bytes());
     Ok(if report.has_findings() { Output::findings(bytes) } else { Output::new(bytes) })

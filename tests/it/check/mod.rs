@@ -1,6 +1,7 @@
 //! `unsops check`, as people and machines call it.
 
 mod files;
+mod pipelines;
 mod real;
 mod twins;
 

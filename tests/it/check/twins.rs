@@ -463,6 +463,7 @@ fn of_decrypt() -> Vec<Twin> {
         of("generator-invalid", "sources: [s.enc.yaml, 7]\n", "sources: [s.enc.yaml, s.enc.yaml]\n"),
         of("missing-file", "sources: [s.enc.yaml, t.enc.yaml]\n", "sources: [s.enc.yaml]\n"),
         of("outside-root", "sources: [s.enc.yaml, ../../t.enc.yaml]\n", "sources: [s.enc.yaml]\n"),
+        of("outside-root", "sources: [s.enc.yaml, /etc/passwd]\n", "sources: [s.enc.yaml]\n"),
         of("not-encrypted", "sources: [s.enc.yaml, kustomization.yaml]\n", "sources: [s.enc.yaml]\n"),
         // Whose MAC would the resource be held against?
         twin(
