@@ -616,3 +616,16 @@ fn hostile_function_calls_are_refused_by_place() {
         assert!(said.contains(want), "{list}{said}");
     }
 }
+
+#[test]
+fn a_package_of_kpt_is_rendered_with_its_encrypted_file_beside_what_is_made_of_it() {
+    let Some(kpt) = tool("kpt") else { return };
+    let package = tests_dir().parent().expect("the repository").join("examples/quickstart");
+    let source = Case::new().args(["fn", "source"]).arg(&package).run_program(&kpt);
+    assert_eq!(source.status, Some(0), "{}", source.redacted());
+    let objects = objects(&Case::new().stdin(&source.stdout).args(["render", "--keyless", "-"]).run());
+    let secrets: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "Secret").collect();
+    assert_eq!(secrets.len(), 2, "{objects:?}");
+    assert_eq!(values(secrets[0]), values(secrets[1]), "the same ciphertext gives the same placeholders");
+    assert!(secrets.iter().all(|secret| secret["sops"].is_null()));
+}

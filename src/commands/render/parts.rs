@@ -110,7 +110,8 @@ impl<'a> Parts<'a> {
                 pieces.map(Done::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
             }
         }))?;
-        let pieces = done.iter().flat_map(|done| match done {
+        let own = self.parts.iter().zip(&done).filter(|(part, _)| !self.is_echoed(part));
+        let pieces = own.flat_map(|(_, done)| match done {
             Done::Pieces(pieces) => pieces.as_slice(),
             Done::Plain(_) => &[],
         });
@@ -130,6 +131,12 @@ impl<'a> Parts<'a> {
             }
         }
         Ok(objects)
+    }
+
+    /// Whether a part is an item that a function gives back as it came: a package may hold an encrypted file beside the
+    /// generator that decrypts it, so that both have the same name.
+    fn is_echoed(&self, part: &Parsed) -> bool {
+        self.call.is_some() && matches!(part, Parsed::Generator(_, Content::GivenInStream(_)))
     }
 
     /// The plaintext of all parts, in pieces.
