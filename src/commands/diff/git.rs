@@ -32,6 +32,13 @@ pub(super) struct Git<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ObjectId(String);
 
+impl ObjectId {
+    /// The hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A file that is not the same in two trees.
 pub(super) struct Changed {
     /// Relative to the top of the repository.
