@@ -5,7 +5,6 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::{policy, records};
 use crate::environment::Environment;
@@ -15,6 +14,7 @@ use crate::limits;
 use crate::path::SourcePath;
 use crate::policy::{Authority, Denial};
 use crate::sops::{self, Attempt, Cleartext, Format, KeyService, ShareRequest, SopsError};
+use crate::workers;
 
 /// Decrypted sources by path.
 pub type Opened = BTreeMap<SourcePath, Cleartext>;
@@ -114,13 +114,7 @@ impl<'a> Decryptor<'a> {
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
-        thread::scope(|scope| {
-            for _ in 1..self.concurrency.get().min(unique.len()) {
-                // Where no further thread can be had, those that run do the work.
-                _ = thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
+        workers::share(self.concurrency.get().min(unique.len()), None, &work);
 
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         results.sort_by_key(|(index, ..)| *index);

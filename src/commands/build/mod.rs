@@ -207,15 +207,21 @@ pub(super) fn build_with(
         }
         None => answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor),
     };
+    let unread = || Err(Record::new(Failure::Internal, "kustomize's version could not be read"));
     let (version, ended) = thread::scope(|scope| {
-        scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
+        let serve = || service.serve(deadline, &answer_call, &|dir| clones.look_at(dir));
+        if thread::Builder::new().spawn_scoped(scope, serve).is_err() {
+            service.close();
+            return Err(Record::new(Failure::Internal, "no thread can be had to answer kustomize"));
+        }
         // Beside the build, which need not wait for it.
-        let version = scope.spawn(|| kustomize::require_version(&start, deadline));
+        let version = thread::Builder::new().spawn_scoped(scope, || kustomize::require_version(&start, deadline));
         let ended = child::run(&start, deadline);
         service.close();
-        (version.join(), ended)
-    });
-    version.unwrap_or_else(|_| Err(Record::new(Failure::Internal, "kustomize's version could not be read")))?;
+        let version = version.ok().and_then(|version| version.join().ok());
+        Ok((version.unwrap_or_else(unread), ended))
+    })?;
+    version?;
     let Done { calls, failed } = service.finish();
     if let Some(error) = Error::collect(failed) {
         return Err(error);

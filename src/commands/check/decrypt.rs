@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::scan::{Class, Files};
 use crate::commands::decrypt::{Decryptor, Places};
@@ -20,6 +19,7 @@ use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::{self, Format, SopsError};
 use crate::text::Printable;
+use crate::workers;
 use crate::yaml::Position;
 
 /// Opens every SOPS file of the listing, and renders every generator of ours.
@@ -62,12 +62,7 @@ fn open_all(root: &Root, paths: &[&str], keyring: &Keyring<'_>, deadline: Deadli
             findings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(finding);
         }
     };
-    thread::scope(|scope| {
-        for _ in 1..limits::CONCURRENCY.get().min(paths.len()) {
-            _ = thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
+    workers::share(limits::CONCURRENCY.get().min(paths.len()), None, &work);
     findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 

@@ -60,7 +60,11 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
     let scope = Scope::open(args, env)?;
     let settings = Settings::read(args, &scope.root)?;
     let (mut report, found) = look(&scope, &settings, args, env, deadline)?;
-    if args.fix && fix::apply(&scope.root, &found) {
+    let mended = if args.fix { fix::apply(&scope.root, &found) } else { fix::Mended::default() };
+    for (file, why) in &mended.refused {
+        process::write_stderr(&format!("unsops: warning: {file}: not mended, it cannot be written ({why})\n"));
+    }
+    if mended.is_changed {
         // What was mended may have hidden, or explained, other findings.
         let (again, found) = look(&scope, &settings, args, env, deadline)?;
         report = again;
