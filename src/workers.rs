@@ -11,15 +11,10 @@ use crate::limits;
 ///
 /// The C library may reserve [`limits::THREAD_ADDRESSES`] for each thread. Where addresses are limited (`ulimit -v`)
 /// there are only as many threads as fit, because a thread that took the last of them would leave nothing to any.
-pub fn share(most: usize, stack: Option<usize>, work: &(impl Fn() + Sync)) {
+pub fn share(most: usize, work: &(impl Fn() + Sync)) {
     thread::scope(|scope| {
         for _ in 1..most.min(room()) {
-            let builder = thread::Builder::new();
-            let builder = match stack {
-                Some(bytes) => builder.stack_size(bytes),
-                None => builder,
-            };
-            if builder.spawn_scoped(scope, work).is_err() {
+            if thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work).is_err() {
                 break;
             }
         }
@@ -43,7 +38,7 @@ mod tests {
     fn does_the_work_on_as_many_threads_as_asked_for() {
         for most in [0, 1, 4] {
             let runs = AtomicUsize::new(0);
-            share(most, Some(limits::THREAD_STACK), &|| _ = runs.fetch_add(1, Ordering::SeqCst));
+            share(most, &|| _ = runs.fetch_add(1, Ordering::SeqCst));
             assert_eq!(runs.into_inner(), most.max(1));
         }
     }

@@ -114,7 +114,7 @@ impl<'a> Decryptor<'a> {
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
-        workers::share(self.concurrency.get().min(unique.len()), None, &work);
+        workers::share(self.concurrency.get().min(unique.len()), &work);
 
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         results.sort_by_key(|(index, ..)| *index);

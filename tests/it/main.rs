@@ -32,3 +32,4 @@ mod policy;
 mod process;
 mod promises;
 mod render;
+mod supply_chain;

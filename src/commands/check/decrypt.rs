@@ -62,7 +62,7 @@ fn open_all(root: &Root, paths: &[&str], keyring: &Keyring<'_>, deadline: Deadli
             findings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(finding);
         }
     };
-    workers::share(limits::CONCURRENCY.get().min(paths.len()), None, &work);
+    workers::share(limits::CONCURRENCY.get().min(paths.len()), &work);
     findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 

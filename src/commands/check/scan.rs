@@ -63,7 +63,7 @@ pub fn scan(root: &Root, paths: &[String], deadline: Deadline, progress: &(dyn F
         results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(done);
     };
     let threads = thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 8));
-    workers::share(threads, None, &work);
+    workers::share(threads, &work);
     let skipped = if deadline.left().is_zero() { paths.len().saturating_sub(next.load(Ordering::Relaxed)) } else { 0 };
     (results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()), skipped)
 }

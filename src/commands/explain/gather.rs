@@ -169,7 +169,7 @@ impl<'a> Gatherer<'a> {
             }
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        workers::share(threads.min(items.len()), Some(limits::THREAD_STACK), &work);
+        workers::share(threads.min(items.len()), &work);
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         results.sort_by_key(|(index, _)| *index);
         results.into_iter().map(|(_, outcome)| outcome).collect()

@@ -16,6 +16,7 @@ struct Row {
 #[test]
 fn reads_as_godotenv_or_says_what_it_would_change() {
     let rows: Vec<Row> = serde_json::from_str(GODOTENV).expect("JSON");
+    let count = rows.len();
     for row in rows {
         let text = &row.text;
         let Some(theirs) = row.variables else {
@@ -32,6 +33,7 @@ fn reads_as_godotenv_or_says_what_it_would_change() {
             theirs.into_iter().map(|(key, value)| (key.into_bytes(), value.into_bytes())).collect();
         assert_eq!(ours, theirs, "{text:?}");
     }
+    println!("figure: {count} texts read as by godotenv, or the change is named");
 }
 
 fn change(text: &str) -> Option<Change> {

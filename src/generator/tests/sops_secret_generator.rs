@@ -111,7 +111,9 @@ fn prints_files_as_sops_3_7_3_did() {
 
 #[test]
 fn carries_any_bytes() {
-    assert_eq!(data("files: [a]\n", &[("a", b"\x00\xff\r\n")]), [("a".to_owned(), b"\x00\xff\r\n".to_vec())]);
+    let bytes: Vec<u8> = b"\x00\xff\r\n".iter().copied().chain(0..=255).collect();
+    assert_eq!(data("files: [a]\n", &[("a", &bytes)]), [("a".to_owned(), bytes.clone())]);
+    println!("figure: all 256 bytes come back");
 }
 
 #[test]

@@ -151,6 +151,7 @@ fn refuses_a_file_above_the_bound() {
     for format in ALL {
         assert!(refusal(format, &text).contains("larger than 32 MiB"));
     }
+    println!("figure: {} bytes and one more: refused in {} formats", limits::FILE_BYTES, ALL.len());
 }
 
 #[test]
@@ -166,8 +167,10 @@ fn refuses_more_values_than_the_bound() {
 
 #[test]
 fn survives_truncation_at_every_byte_without_showing_a_value() {
+    let mut cuts = 0;
     for format in ALL {
         let text = encrypted(format).replace("ENC[", CANARY);
+        cuts += text.len();
         for end in 0..text.len() {
             let cut = &text.as_bytes()[..end];
             if let Err(error) = load(format, cut, Reading::Current) {
@@ -179,12 +182,15 @@ fn survives_truncation_at_every_byte_without_showing_a_value() {
             }
         }
     }
+    println!("figure: {cuts} beginnings of files in {} formats, 0 panics, 0 values shown", ALL.len());
 }
 
 #[test]
 fn survives_every_replaced_byte_without_showing_a_value() {
+    let mut changes = 0;
     for format in ALL {
         let text = encrypted(format).replace("ENC[", CANARY).into_bytes();
+        changes += 10 * text.len();
         for at in 0..text.len() {
             for byte in [0, b'\n', b'"', b'\\', b'[', b'#', b':', b' ', b'`', 0xff] {
                 let mut changed = text.clone();
@@ -199,6 +205,7 @@ fn survives_every_replaced_byte_without_showing_a_value() {
             }
         }
     }
+    println!("figure: {changes} replaced bytes, 0 panics, 0 values shown");
 }
 
 proptest! {

@@ -63,6 +63,7 @@ fn every_subset_that_is_large_enough_recovers_the_key() {
             assert_eq!(code(&result), 6, "{mask:05b}");
         }
     }
+    println!("figure: 16 of 16 subsets of a 3-of-5 recover the key, 16 of 16 smaller ones do not");
 }
 
 #[test]

@@ -13,6 +13,7 @@ fn sixteen_descriptors_are_enough() {
     let case = generator_of_files(40);
     let want = case.run_with(&unsops(), ["gen.yaml"]);
     assert_eq!(after("ulimit -n 16", &case, &["gen.yaml"]).text(), want.text());
+    figure("40 files with 16 descriptors, the same answer");
 }
 
 #[test]
@@ -103,6 +104,7 @@ fn no_file_is_written() {
     refused.failure(4);
     assert_eq!(files_below(&case.root()), before);
     assert!(files_below(&case.home()).is_empty() && files_below(&case.tmp()).is_empty());
+    figure("0 bytes to files (RLIMIT_FSIZE 0)");
 }
 
 #[test]
@@ -114,6 +116,7 @@ fn no_place_to_write_and_no_home_are_no_obstacle() {
     {
         assert_eq!(after(place, &case, &["gen.yaml"]).text(), want.text(), "{place}");
     }
+    figure("4 of 4 surroundings, the same answer");
 }
 
 #[test]
@@ -173,4 +176,5 @@ fn one_failing_source_at_any_place_of_fifty_empties_the_answer() {
         let case: Case = generator(1).file("gen.yaml", format!("{manifest}{}", sources(bad)));
         case.arg("gen.yaml").run().failure(4);
     }
+    figure("8 places of 50, 0 bytes on standard output in all");
 }

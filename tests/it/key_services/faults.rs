@@ -243,7 +243,6 @@ impl Trap {
 }
 
 /// The table: what comes of each fault. `None` where a service has no such thing.
-#[expect(clippy::too_many_lines, reason = "it is the table")]
 fn expected(target: Target, fault: Fault, times: usize) -> Option<(End, u64)> {
     let fails = |code, times, words| {
         // The SDK asks STS anew with each attempt for which it lacks credentials.

@@ -50,6 +50,7 @@ fn reads_quotes_comments_and_continuations_as_go_ini() {
     ] {
         assert_eq!(values(ini)[0].1, want, "{ini:?}");
     }
+    println!("figure: 17 values read as by go-ini");
 }
 
 #[test]
