@@ -5,7 +5,6 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use super::narrator::{Narrator, SILENT};
@@ -18,6 +17,7 @@ use crate::path::SourcePath;
 use crate::policy::{Authority, Denial};
 use crate::secret;
 use crate::sops::{self, Attempt, Cleartext, Format, KeyKinds, KeyService, ShareRequest, SopsError};
+use crate::workers;
 
 /// Decrypted sources by path.
 pub type Opened = BTreeMap<SourcePath, Cleartext>;
@@ -170,16 +170,9 @@ impl<'a> Decryptor<'a> {
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
-        thread::scope(|scope| {
-            for _ in 1..self.concurrency.get().min(unique.len()) {
-                // Where no further thread can be had, those that run do the work.
-                let work_and_wipe = || {
-                    work();
-                    secret::wipe_stack();
-                };
-                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work_and_wipe);
-            }
+        workers::share(self.concurrency.get().min(unique.len()), &|| {
             work();
+            secret::wipe_stack();
         });
 
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -238,8 +238,9 @@ pub(super) fn build_with(
         });
         answered
     };
+    let unread = || Err(Record::new(Failure::Internal, "kustomize's version could not be read"));
     let (version, ended) = thread::scope(|scope| {
-        scope.spawn(|| {
+        let serve = || {
             // Clones are rewritten where they stand. Key services are asked by whoever waits, so which ones this build
             // needs cannot be told from one of its calls.
             if !request.allow_remote {
@@ -247,15 +248,20 @@ pub(super) fn build_with(
             }
             service.serve(deadline, &answer_call, &|dir| clones.look_at(dir));
             secret::wipe_stack();
-        });
+        };
+        if thread::Builder::new().spawn_scoped(scope, serve).is_err() {
+            service.close();
+            return Err(Record::new(Failure::Internal, "no thread can be had to answer kustomize"));
+        }
         // Beside the build, which need not wait for it.
-        let version = scope.spawn(|| kustomize::require_version(&start, deadline));
+        let version = thread::Builder::new().spawn_scoped(scope, || kustomize::require_version(&start, deadline));
         let ended = child::run(&start, deadline);
         service.close();
-        (version.join(), ended)
-    });
+        let version = version.ok().and_then(|version| version.join().ok());
+        Ok((version.unwrap_or_else(unread), ended))
+    })?;
     drop(progress);
-    version.unwrap_or_else(|_| Err(Record::new(Failure::Internal, "kustomize's version could not be read")))?;
+    version?;
     let Done { calls, failed } = service.finish();
     if let Some(error) = Error::collect(failed) {
         return Err(error);
