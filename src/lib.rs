@@ -15,7 +15,7 @@
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
 //!  L0  yaml/   secret   text   path   number   limits   environment   deadline   color   spelling
-//!                interruption
+//!                interruption   workers
 //! ```
 //!
 //! Imports only point down, and rooms of L2 do not import each other; `tests/it/architecture.rs` reads the
@@ -85,4 +85,5 @@ pub mod sops;
 pub mod spelling;
 pub mod text;
 pub mod walk;
+pub mod workers;
 pub mod yaml;

@@ -146,6 +146,10 @@ pub const GIT_INDEX_BYTES: usize = 128 << 20;
 /// optimisation. No more than that: each stack counts where the address space is limited.
 pub const THREAD_STACK: usize = if cfg!(debug_assertions) { 8 << 20 } else { 2 << 20 };
 
+/// Addresses that the C library may reserve for a thread, in bytes: glibc maps 128 MiB to cut an aligned heap of 64 MiB
+/// out of it.
+pub const THREAD_ADDRESSES: usize = 128 << 20;
+
 /// Most values that a report on files lists, all files together; a value takes about 200 bytes.
 pub const LISTED_VALUES: usize = 500_000;
 

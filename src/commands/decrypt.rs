@@ -5,8 +5,9 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::time::Instant;
 
+use super::narrator::{Narrator, SILENT};
 use super::{policy, records};
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
@@ -16,6 +17,7 @@ use crate::path::SourcePath;
 use crate::policy::{Authority, Denial};
 use crate::secret;
 use crate::sops::{self, Attempt, Cleartext, Format, KeyKinds, KeyService, ShareRequest, SopsError};
+use crate::workers;
 
 /// Decrypted sources by path.
 pub type Opened = BTreeMap<SourcePath, Cleartext>;
@@ -28,10 +30,11 @@ pub struct Decryptor<'a> {
     concurrency: NonZero<usize>,
     bytes_read: AtomicUsize,
     sources_read: AtomicUsize,
+    narrator: &'a Narrator,
 }
 
 /// Makes something of an encrypted file.
-pub type Make<'a, T> = dyn Fn(&[u8], Format) -> Result<T, SopsError> + Sync + 'a;
+pub type Make<'a, T> = dyn Fn(&SourcePath, &[u8], Format) -> Result<T, SopsError> + Sync + 'a;
 
 /// Where the bytes of a generator's sources come from.
 pub struct Places<'a> {
@@ -87,7 +90,13 @@ impl<'a> Decryptor<'a> {
             concurrency,
             bytes_read: AtomicUsize::new(0),
             sources_read: AtomicUsize::new(0),
+            narrator: &SILENT,
         })
+    }
+
+    /// The same, which says what becomes of each source.
+    pub fn narrated(self, narrator: &'a Narrator) -> Self {
+        Self { narrator, ..self }
     }
 
     /// The root beneath which it reads.
@@ -132,7 +141,7 @@ impl<'a> Decryptor<'a> {
     /// # Errors
     /// A record for every source that fails, in the order given.
     pub fn open_all(&self, wanted: &[&SourcePath], places: &Places<'_>) -> Result<Opened, Vec<Record>> {
-        self.map_all(wanted, places, &|file, format| sops::decrypt(file, format, self))
+        self.map_all(wanted, places, &|_, file, format| sops::decrypt(file, format, self))
     }
 
     /// Reads each source once and makes something of it; `make` may run in several threads.
@@ -161,16 +170,9 @@ impl<'a> Decryptor<'a> {
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
-        thread::scope(|scope| {
-            for _ in 1..self.concurrency.get().min(unique.len()) {
-                // Where no further thread can be had, those that run do the work.
-                let work_and_wipe = || {
-                    work();
-                    secret::wipe_stack();
-                };
-                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work_and_wipe);
-            }
+        workers::share(self.concurrency.get().min(unique.len()), &|| {
             work();
+            secret::wipe_stack();
         });
 
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -194,7 +196,13 @@ impl<'a> Decryptor<'a> {
             return Err(Record::new(Failure::File, message).about(source.printable()).hint("split the generator"));
         }
         let format = Format::from_path(source.as_str());
-        make(&file, format).map_err(|error| records::of_source(source, error))
+        let start = Instant::now();
+        let made = make(source, &file, format).map_err(|error| records::of_source(source, error));
+        self.narrator.debug_took(start, || {
+            let became = made.as_ref().map_or_else(|refused| refused.message.as_str(), |_| "read");
+            format!("{}: {} bytes of {}: {became}", source.printable(), file.len(), format.name())
+        });
+        made
     }
 
     fn read(&self, source: &SourcePath, places: &Places<'_>) -> Result<Vec<u8>, Record> {

@@ -63,6 +63,20 @@ pub fn generate(invocation: Invocation, env: &Environment, deadline: Deadline) -
     call.answer(&generators, &decryptor, env.current_dir(), &ahead).map(Output::new)
 }
 
+/// The answer to a function call that was handed over otherwise than by calling the function.
+///
+/// # Errors
+/// As [`generate`].
+pub(super) fn answer_function(
+    call: ResourceList,
+    decryptor: &Decryptor<'_>,
+    current_dir: Option<&Path>,
+) -> Result<SecretBytes, Error> {
+    let call = Call::ResourceList(call);
+    let generators = call.generators()?;
+    call.answer(&generators, decryptor, current_dir, &[])
+}
+
 /// Carries out a plugin call that a build took over: the config, what came on stdin, and the working directory of the
 /// call, which is the directory of a kustomization.
 ///
@@ -301,13 +315,18 @@ pub(super) fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Record>>>) 
 
 /// One document per object, with kustomize's annotations as the host wants them.
 fn texts(pieces: &[Piece<'_>], policy: AnnotationPolicy) -> Vec<Secret<String>> {
-    let annotations = match policy {
+    let annotations = annotations_of(policy);
+    let resources = pieces.iter().flat_map(|piece| &piece.resources);
+    resources.map(|resource: &Resource| resource.text(annotations)).collect()
+}
+
+/// A host's policy in the generator's words.
+pub(super) fn annotations_of(policy: AnnotationPolicy) -> HostAnnotations {
+    match policy {
         AnnotationPolicy::Drop => HostAnnotations::Drop,
         AnnotationPolicy::Keep => HostAnnotations::Keep,
         AnnotationPolicy::Translate => HostAnnotations::Translate,
-    };
-    let resources = pieces.iter().flat_map(|piece| &piece.resources);
-    resources.map(|resource: &Resource| resource.text(annotations)).collect()
+    }
 }
 
 fn borrow(texts: &[Secret<String>]) -> Vec<&str> {

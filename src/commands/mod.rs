@@ -15,6 +15,7 @@ pub mod filter;
 pub mod generate;
 mod in_place;
 mod install;
+mod narrator;
 mod plugin_home;
 pub mod policy;
 mod programs;

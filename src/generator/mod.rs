@@ -23,7 +23,7 @@ pub use error::{Fault, FieldPath, GeneratorError, Sentence};
 pub use fields::Remark;
 pub use hazards::{Hazard, dotenv_hazards};
 pub use metadata::Behavior;
-pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, join, text_of};
+pub use piece::{HostAnnotations, Piece, Resource, ResourceId, check_unique, for_host, join, text_of};
 pub use redacted::{Assurance, RedactedPiece, finish, is_redacted, without_plain_values};
 pub use validate::secret_key;
 

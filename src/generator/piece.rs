@@ -114,11 +114,15 @@ impl Resource {
 
 /// The YAML of an object, one document without `---`.
 pub fn text_of(object: Node, annotations: HostAnnotations) -> String {
-    let mut document = Document { root: object, ..Document::default() };
+    write_manifest(&Document { root: for_host(object, annotations), ..Document::default() })
+}
+
+/// An object with the annotations that its host wants.
+pub fn for_host(mut object: Node, annotations: HostAnnotations) -> Node {
     if annotations != HostAnnotations::Keep {
-        rewrite_annotations(&mut document.root, annotations);
+        rewrite_annotations(&mut object, annotations);
     }
-    write_manifest(&document)
+    object
 }
 
 /// Joins pieces to one YAML stream, in order, as KSOPS does: with an empty line before `---`.

@@ -148,7 +148,7 @@ impl Reader {
             return None;
         };
         let fields = self.fields(node, &path, &["projects", "repositories", "paths", "namespaces"])?;
-        if fields.pairs.is_empty() {
+        if matches!(&node.kind, Kind::Mapping(pairs, _) if pairs.is_empty()) {
             self.error(&path, node.position, "is empty: for every project, write projects: ['*']");
         }
         Some(Match {

@@ -34,3 +34,4 @@ mod promises;
 mod render;
 mod sandbox;
 mod supply_chain;
+mod verbosity;

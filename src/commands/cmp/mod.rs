@@ -24,6 +24,7 @@ use self::app::{App, AppKind};
 use self::request::Request;
 use super::confine::Confinement;
 use super::decrypt::Decryptor;
+use super::narrator::SILENT;
 use super::{build, records};
 use crate::cli::{CmpArgs, CmpCommand};
 use crate::deadline::Deadline;
@@ -75,7 +76,7 @@ fn kustomization(app: &App<'_>, request: &Request, root: &Root, deadline: Deadli
         flags: Vec::new(),
     };
     build::remove_abandoned(request.environment());
-    build::build(&build, request.environment(), deadline)
+    build::build(&build, request.environment(), deadline, &SILENT)
 }
 
 fn directory(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline) -> Result<Output, Error> {
