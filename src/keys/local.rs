@@ -1,5 +1,6 @@
 //! Bounded reading of key files: files that the operator named, outside every root.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -12,6 +13,7 @@ use rustix::fs::OFlags;
 
 use crate::limits;
 use crate::secret::{Secret, SecretBytes};
+use crate::text::Printable;
 
 /// Why a key file gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,27 @@ impl KeyFileError {
             Self::Unreadable => "cannot be read",
         }
     }
+}
+
+/// Names a variable and its value, the path of keys; not a value that could be a key.
+pub(super) fn name_of(variable: &str, path: &Path) -> Printable {
+    if holds_a_key(path.as_os_str()) || has_letters_of_a_key(path.as_os_str()) {
+        return Printable::new(&format!("{variable} (its value looks like a key and is not shown)"));
+    }
+    Printable::new(&format!("{variable}={}", path.display()))
+}
+
+/// Whether a variable for a path holds a key instead. Its value must not be shown.
+pub(super) fn holds_a_key(path: &OsStr) -> bool {
+    let upper = path.to_string_lossy().to_ascii_uppercase();
+    ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "-----BEGIN", "\n"].iter().any(|mark| upper.contains(mark))
+}
+
+/// Whether a name could as well be an encoded key: long, and nothing but letters of base64.
+pub(super) fn has_letters_of_a_key(path: &OsStr) -> bool {
+    let text = path.to_string_lossy();
+    let of_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
+    !text.starts_with('/') && text.chars().count() >= 32 && text.chars().all(of_base64)
 }
 
 impl From<std::io::Error> for KeyFileError {

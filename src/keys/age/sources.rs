@@ -253,12 +253,12 @@ impl<'env> Sources<'env> {
         if path.is_empty() {
             return Source::new(variable, Found::Unusable("is set but empty".into()));
         }
-        if holds_a_key(path) {
+        if local::holds_a_key(path) {
             return Source::new(variable, Found::Unusable("holds a key, not the path of a file".into()));
         }
         let name = format!("{variable}={}", path.display());
         match self.file(Path::new(path), &name, parse) {
-            Found::Missing if has_letters_of_a_key(path) => {
+            Found::Missing if local::has_letters_of_a_key(path) => {
                 let why = "names a file that does not exist (the name looks like a key and is not shown)";
                 Source::new(variable, Found::Unusable(why.into()))
             }
@@ -356,19 +356,6 @@ fn ssh_key_in(name: &Printable, text: &[u8], on_terminal: bool) -> Found {
 #[cfg(not(feature = "age-ssh"))]
 fn ssh_key_in(_: &Printable, _: &[u8], _: bool) -> Found {
     Found::Unusable("is of no use, this build has no support for SSH keys".into())
-}
-
-/// Whether a variable for a path holds a key instead. Its value must not be shown.
-fn holds_a_key(path: &OsStr) -> bool {
-    let upper = path.to_string_lossy().to_ascii_uppercase();
-    ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "-----BEGIN"].iter().any(|mark| upper.contains(mark))
-}
-
-/// Whether a name could as well be an encoded key: long, and nothing but letters of base64.
-fn has_letters_of_a_key(path: &OsStr) -> bool {
-    let text = path.to_string_lossy();
-    let of_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
-    !text.starts_with('/') && text.chars().count() >= 32 && text.chars().all(of_base64)
 }
 
 /// The user's configuration directory, as Go's `os.UserConfigDir` has it; on macOS `XDG_CONFIG_HOME` comes first, as

@@ -122,9 +122,9 @@ impl Public {
     fn with_secret(self, secret: Material) -> Option<PgpSecret> {
         match (self, secret) {
             (public, Material::Rsa(numbers)) => Some(PgpSecret::Rsa(Box::new(public), numbers)),
-            (Self::Primary(key), Material::Params(secret)) => SecretKey::new(key, secret).ok().map(PgpSecret::Primary),
+            (Self::Primary(key), Material::Params(secret)) => SecretKey::new(key, *secret).ok().map(PgpSecret::Primary),
             (Self::Sub(key, primary), Material::Params(secret)) => {
-                SecretSubkey::new(key, secret).ok().map(|key| PgpSecret::Sub(key, primary))
+                SecretSubkey::new(key, *secret).ok().map(|key| PgpSecret::Sub(key, primary))
             }
         }
     }
@@ -229,7 +229,7 @@ impl PrivateKey {
             b"protected-private-key" => {
                 let protected = key.child("protected")?;
                 match protected.first()?.atom()? {
-                    b"openpgp-native" => native_params(protected.get(1)?, public).map(Material::Params),
+                    b"openpgp-native" => native_params(protected.get(1)?, public),
                     mode => {
                         let plain = unprotect(key, mode, protected, passphrase?.expose())?;
                         material(plain.list()?.first()?, key.name()?, public)
@@ -270,7 +270,7 @@ fn key_line(unfolded: &[u8]) -> Option<&[u8]> {
 /// The secret half of a key.
 enum Material {
     Rsa(RsaNumbers),
-    Params(SecretParams),
+    Params(Box<SecretParams>),
 }
 
 /// The secret half out of its parameters in clear.
@@ -284,7 +284,7 @@ fn material(parameters: &Sexp, algorithm: &[u8], public: &Public) -> Option<Mate
     for name in names {
         Mpi::from_slice(parameter(parameters, name)?).to_writer(&mut material).ok()?;
     }
-    public.plain(&material).map(Material::Params)
+    public.plain(&material).map(|params| Material::Params(Box::new(params)))
 }
 
 /// A named parameter. The first element of a parameter list may itself be one.
@@ -386,17 +386,20 @@ fn derive(passphrase: &[u8], salt: &[u8], count: usize) -> Option<[u8; 16]> {
 
 /// `(openpgp-private-key (version V) (algo A) (curve C)? (skey _ P1 … ) (csum N) (protection TYPE CIPHER IV MODE HASH SALT COUNT))`: what
 /// `gpg --batch --import` leaves until the key is first used.
-fn native_params(native: &Sexp, public: &Public) -> Option<SecretParams> {
+fn native_params(native: &Sexp, public: &Public) -> Option<Material> {
     let protection = native.child("protection")?;
     let values = skey(native)?;
     match protection.first()?.atom()? {
         b"none" => {
             let secret = values.get(public_count(public.params())?..)?;
+            if let (PublicParams::RSA(_), [(_, d), (_, p), (_, q), ..]) = (public.params(), secret) {
+                return Some(Material::Rsa(RsaNumbers([d, p, q].map(|number| Secret::new(number.to_vec())))));
+            }
             let mut material = Vec::new();
             for (_, value) in secret {
                 Mpi::from_slice(value).to_writer(&mut material).ok()?;
             }
-            public.plain(&material)
+            public.plain(&material).map(|params| Material::Params(Box::new(params)))
         }
         kind => {
             let (marker, ciphertext) = values.last()?;
@@ -427,7 +430,8 @@ fn native_params(native: &Sexp, public: &Public) -> Option<SecretParams> {
                 b"sum" => S2kParams::MalleableCfb { sym_alg, s2k, iv },
                 _ => return None,
             };
-            Some(SecretParams::Encrypted(EncryptedSecretParams::new(ciphertext.to_vec().into(), s2k)))
+            let encrypted = EncryptedSecretParams::new(ciphertext.to_vec().into(), s2k);
+            Some(Material::Params(Box::new(SecretParams::Encrypted(encrypted))))
         }
     }
 }

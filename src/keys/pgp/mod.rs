@@ -220,11 +220,11 @@ impl Sources {
             match local::read(path, deadline) {
                 // One line; the newline that editors and `echo` append is no part of it.
                 Ok(file) => loaded.passphrase = Some(first_line(&file)),
-                Err(error) => loaded.add_source(named("UNSOPS_PGP_PASSPHRASE_FILE", path), Err(error.words())),
+                Err(error) => loaded.add_source(local::name_of("UNSOPS_PGP_PASSPHRASE_FILE", path), Err(error.words())),
             }
         }
         if let Some(path) = &self.key_file {
-            load_exported(path, &named("UNSOPS_PGP_KEY_FILE", path), deadline, &mut loaded);
+            load_exported(path, &local::name_of("UNSOPS_PGP_KEY_FILE", path), deadline, &mut loaded);
         }
         self.load_directory(&mut loaded);
         if let Some((home, name)) = &self.gnupg_home {
@@ -272,10 +272,6 @@ impl Loaded {
         };
         self.sources.push(KeySource::new(name, found));
     }
-}
-
-fn named(variable: &str, path: &Path) -> Printable {
-    Printable::new(&format!("{variable}={}", path.display()))
 }
 
 fn first_line(file: &SecretBytes) -> SecretBytes {

@@ -1,7 +1,5 @@
 //! AES-256-GCM with nonces of 32 bytes, as sops uses it. `Cargo.toml` says why this is a package.
 
-#![forbid(unsafe_code)]
-
 use aes_gcm::aead::AeadInPlace;
 use aes_gcm::aead::generic_array::GenericArray;
 use aes_gcm::aead::generic_array::typenum::U32;
