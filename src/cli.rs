@@ -14,6 +14,7 @@ mod install;
 mod key_args;
 mod policy;
 mod render;
+mod verbosity;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub use self::install::InstallArgs;
 pub use self::key_args::KeyArgs;
 pub use self::policy::PolicyArgs;
 pub use self::render::RenderArgs;
+pub use self::verbosity::{VerboseArgs, VerbosityArgs};
 
 /// How the process was called.
 #[derive(Debug, PartialEq, Eq)]

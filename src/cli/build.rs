@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::KeyArgs;
+use super::{KeyArgs, VerbosityArgs};
 
 /// Print what `kustomize build` prints, with every generator of our kinds carried out
 ///
@@ -40,6 +40,9 @@ pub struct BuildArgs {
 
     #[command(flatten)]
     pub keys: KeyArgs,
+
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
 
     #[command(flatten)]
     pub flags: KustomizeFlags,

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
-use super::KeyArgs;
-use super::PolicyArgs;
+use super::{KeyArgs, PolicyArgs, VerboseArgs};
 use crate::color::ColorChoice;
 
 /// Find what is wrong with secrets, generators and kustomizations; needs no key
@@ -60,9 +59,12 @@ pub struct CheckArgs {
     #[arg(long, conflicts_with = "paths")]
     pub list_rules: bool,
 
-    /// Say nothing; the exit code tells
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// Show findings only: no summary, no progress, nothing where all is well; -qq nothing at all, the exit code tells
+    #[arg(long, short, action = ArgAction::Count)]
+    pub quiet: u8,
+
+    #[command(flatten)]
+    pub more: VerboseArgs,
 
     /// Colours
     #[arg(long, value_enum, default_value_t)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ColorArgs, KeyArgs};
+use super::{ColorArgs, KeyArgs, VerboseArgs};
 
 /// Say what changed between two states of encrypted files or Secrets, never a value
 ///
@@ -40,6 +40,9 @@ pub struct DiffArgs {
     /// Print nothing, only set the exit code
     #[arg(long, short)]
     pub quiet: bool,
+
+    #[command(flatten)]
+    pub more: VerboseArgs,
 
     /// Print one file with placeholders for values: what git calls a textconv
     #[arg(long, conflicts_with_all = ["keyless", "output", "quiet"])]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ColorArgs, KeyArgs};
+use super::{ColorArgs, KeyArgs, VerbosityArgs};
 
 /// Show who can open SOPS files, by which rule they are encrypted, and what stands in them; no key is needed
 ///
@@ -28,9 +28,10 @@ pub struct ExplainArgs {
     pub output: ExplainOutput,
     #[command(flatten)]
     pub color: ColorArgs,
-
     #[command(flatten)]
     pub keys: KeyArgs,
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
 }
 
 /// Forms of the report.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::KeyArgs;
+use super::{KeyArgs, VerbosityArgs};
 
 /// Decrypt what is encrypted among manifests on standard input
 ///
@@ -24,4 +24,7 @@ pub struct FilterArgs {
 
     #[command(flatten)]
     pub keys: KeyArgs,
+
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
 }

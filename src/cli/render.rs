@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::KeyArgs;
+use super::{KeyArgs, VerbosityArgs};
 
 /// Print the final manifests with every value of a Secret redacted
 ///
@@ -43,7 +43,6 @@ pub struct RenderArgs {
     #[command(flatten)]
     pub keys: KeyArgs,
 
-    /// Say nothing on standard error when it works
-    #[arg(long, short)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
 }

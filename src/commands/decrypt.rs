@@ -5,8 +5,9 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::time::Instant;
 
+use super::narrator::{Narrator, SILENT};
 use super::{policy, records};
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
@@ -14,7 +15,9 @@ use crate::jail::{FileBytes, JailError, Reason, Root};
 use crate::limits;
 use crate::path::SourcePath;
 use crate::policy::{Authority, Denial};
-use crate::sops::{self, Attempt, Cleartext, Format, KeyService, ShareRequest, SopsError};
+use crate::secret;
+use crate::sops::{self, Attempt, Cleartext, Format, KeyKinds, KeyService, ShareRequest, SopsError};
+use crate::workers;
 
 /// Decrypted sources by path.
 pub type Opened = BTreeMap<SourcePath, Cleartext>;
@@ -27,10 +30,11 @@ pub struct Decryptor<'a> {
     concurrency: NonZero<usize>,
     bytes_read: AtomicUsize,
     sources_read: AtomicUsize,
+    narrator: &'a Narrator,
 }
 
 /// Makes something of an encrypted file.
-pub type Make<'a, T> = dyn Fn(&[u8], Format) -> Result<T, SopsError> + Sync + 'a;
+pub type Make<'a, T> = dyn Fn(&SourcePath, &[u8], Format) -> Result<T, SopsError> + Sync + 'a;
 
 /// Where the bytes of a generator's sources come from.
 pub struct Places<'a> {
@@ -38,6 +42,18 @@ pub struct Places<'a> {
     pub bases: &'a [&'a Path],
     /// Files that the host passed along (kpt), by path.
     pub in_band: &'a (dyn Fn(&SourcePath) -> Option<Vec<u8>> + Sync),
+    /// What [`Decryptor::look_ahead`] has read already.
+    pub ahead: Option<&'a Ahead>,
+}
+
+/// Sources that were read before anything took them apart; each is given up once.
+#[derive(Default)]
+pub struct Ahead(Mutex<BTreeMap<SourcePath, Vec<u8>>>);
+
+impl Ahead {
+    fn take(&self, source: &SourcePath) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(source)
+    }
 }
 
 impl<'a> Decryptor<'a> {
@@ -47,6 +63,19 @@ impl<'a> Decryptor<'a> {
     /// `KSOPS_CONCURRENCY_LIMIT` is not a positive number; KSOPS refuses it, too. A policy that cannot be relied on, or
     /// that has no rule for this application.
     pub fn new(root: &'a Root, keys: &'a dyn KeyService, env: &Environment) -> Result<Self, Record> {
+        Self::under(policy::in_force(env), root, keys, env)
+    }
+
+    /// A decryptor beneath a root, under a policy that was read before.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn under(
+        authority: Result<Authority, Record>,
+        root: &'a Root,
+        keys: &'a dyn KeyService,
+        env: &Environment,
+    ) -> Result<Self, Record> {
         let concurrency = match env.non_empty("KSOPS_CONCURRENCY_LIMIT") {
             None => limits::CONCURRENCY,
             Some(limit) => limit.parse().map_err(|_| {
@@ -54,15 +83,20 @@ impl<'a> Decryptor<'a> {
                     .hint("unset KSOPS_CONCURRENCY_LIMIT, or set it to the number of files to decrypt at a time")
             })?,
         };
-        let authority = policy::in_force(env)?;
         Ok(Self {
             root,
             keys,
-            authority,
+            authority: authority?,
             concurrency,
             bytes_read: AtomicUsize::new(0),
             sources_read: AtomicUsize::new(0),
+            narrator: &SILENT,
         })
+    }
+
+    /// The same, which says what becomes of each source.
+    pub fn narrated(self, narrator: &'a Narrator) -> Self {
+        Self { narrator, ..self }
     }
 
     /// The root beneath which it reads.
@@ -80,12 +114,34 @@ impl<'a> Decryptor<'a> {
         self
     }
 
+    /// Reads sources, as far as there is room, and tells which kinds of keys they name. What cannot be read is passed over:
+    /// whoever decrypts it says why.
+    pub fn look_ahead(&self, wanted: &[&SourcePath], places: &Places<'_>, room: &mut usize) -> (Ahead, KeyKinds) {
+        let (mut ahead, mut kinds, mut total) = (BTreeMap::new(), KeyKinds::default(), 0_usize);
+        for source in wanted.iter().take(limits::SOURCES) {
+            if ahead.contains_key(*source) {
+                continue;
+            }
+            let Ok(bytes) = self.read(source, places) else { continue };
+            total = total.saturating_add(bytes.len());
+            if total > limits::DECRYPTED_BYTES {
+                return (Ahead::default(), KeyKinds::ALL);
+            }
+            kinds = kinds.and(KeyKinds::of_file(&bytes));
+            if let Some(left) = room.checked_sub(bytes.len()) {
+                *room = left;
+                ahead.insert((*source).clone(), bytes);
+            }
+        }
+        (Ahead(Mutex::new(ahead)), kinds)
+    }
+
     /// Decrypts each source once.
     ///
     /// # Errors
     /// A record for every source that fails, in the order given.
     pub fn open_all(&self, wanted: &[&SourcePath], places: &Places<'_>) -> Result<Opened, Vec<Record>> {
-        self.map_all(wanted, places, &|file, format| sops::decrypt(file, format, self))
+        self.map_all(wanted, places, &|_, file, format| sops::decrypt(file, format, self))
     }
 
     /// Reads each source once and makes something of it; `make` may run in several threads.
@@ -114,12 +170,9 @@ impl<'a> Decryptor<'a> {
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
-        thread::scope(|scope| {
-            for _ in 1..self.concurrency.get().min(unique.len()) {
-                // Where no further thread can be had, those that run do the work.
-                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
-            }
+        workers::share(self.concurrency.get().min(unique.len()), &|| {
             work();
+            secret::wipe_stack();
         });
 
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -143,11 +196,17 @@ impl<'a> Decryptor<'a> {
             return Err(Record::new(Failure::File, message).about(source.printable()).hint("split the generator"));
         }
         let format = Format::from_path(source.as_str());
-        make(&file, format).map_err(|error| records::of_source(source, error))
+        let start = Instant::now();
+        let made = make(source, &file, format).map_err(|error| records::of_source(source, error));
+        self.narrator.debug_took(start, || {
+            let became = made.as_ref().map_or_else(|refused| refused.message.as_str(), |_| "read");
+            format!("{}: {} bytes of {}: {became}", source.printable(), file.len(), format.name())
+        });
+        made
     }
 
     fn read(&self, source: &SourcePath, places: &Places<'_>) -> Result<Vec<u8>, Record> {
-        if let Some(bytes) = (places.in_band)(source) {
+        if let Some(bytes) = places.ahead.and_then(|ahead| ahead.take(source)).or_else(|| (places.in_band)(source)) {
             return Ok(bytes);
         }
         let mut first_error = None;

@@ -1,7 +1,11 @@
 //! `unsops filter`: manifests in, the same manifests with what is encrypted among them decrypted.
 
+use std::time::Instant;
+
+use super::confine::Confinement;
 use super::encrypted::{TOKEN, contains, documents_of};
 use super::in_place::{Decryption, Sources, mac_of};
+use super::narrator::Narrator;
 use super::{encrypted, policy, records};
 use crate::cli::FilterArgs;
 use crate::deadline::Deadline;
@@ -11,10 +15,12 @@ use crate::jail::Root;
 use crate::keys::{KeyPolicy, Keyring};
 use crate::limits;
 use crate::process::{self, Output};
+use crate::sandbox::Extent;
 use crate::secret::{Secret, SecretBytes};
-use crate::sops::Format;
 use crate::sops::mac::Unordered;
 use crate::sops::reordered::Witness;
+use crate::sops::{Format, KeyKinds};
+use crate::walk;
 use crate::yaml::writer::write_manifest;
 use crate::yaml::{self, Document, Kind};
 
@@ -35,7 +41,10 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
             .hint("kustomize build DIR | unsops filter --source DIR, or helm template … | unsops filter")
             .into());
     }
+    let narrator = Narrator::new(args.verbosity, env);
+    let waiting = narrator.progress("waiting for the end of standard input", 0);
     let manifests = process::read_stdin(limits::STDIN_BYTES, deadline)?;
+    drop(waiting);
     if manifests.trim_ascii().is_empty() {
         return Err(Record::new(Failure::Usage, "no input")
             .hint("the program before the pipe printed nothing: with `set -o pipefail` its failure is seen")
@@ -53,6 +62,9 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
         Some(root) => Sources::below(root, &keys, &authority),
         None => Sources::none(&keys, &authority),
     };
+    let mut confinement = Confinement::new(env, &keyring, Some(&authority), Extent::Process)?;
+    confinement.keep(root.as_ref().map(Root::path));
+    confinement.enter(KeyKinds::among_manifests(&manifests));
     let decryption = Decryption {
         keys: &keys,
         authority: &authority,
@@ -60,7 +72,25 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
         accepted: args.accept_reordered.then_some(Unordered),
         hint: if root.is_some() { HINT_SOURCE } else { HINT },
     };
-    filter(&manifests, &decryption).map(Output::new)
+    match &root {
+        Some(root) => narrator.info(|| {
+            format!(
+                "proofs: MACs, and the encrypted files among {} below {}",
+                sources.len(),
+                walk::printable(root.path())
+            )
+        }),
+        None => narrator.info(|| "proofs: MACs only, no --source is given".to_owned()),
+    }
+    narrator.keys(|| keyring.describe());
+    let _progress = narrator.progress("decrypting", 0);
+    let start = Instant::now();
+    let filtered = filter(&manifests, &decryption)?;
+    narrator.took(start, || {
+        let changed = if *filtered.expose() == manifests { ", nothing was encrypted" } else { "" };
+        format!("{} documents filtered{changed}", documents_of(&manifests).len())
+    });
+    Ok(Output::new(filtered))
 }
 
 /// Decrypts what is encrypted among manifests. What is not passes byte for byte.

@@ -67,6 +67,13 @@ fn of_key(key: &RefusedKey, groups: usize) -> String {
     }
 }
 
+/// A record on one line, for those who want to know more than that something failed.
+pub fn one_line(record: &Record) -> String {
+    let subject = record.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
+    let details: String = record.details.iter().map(|detail| format!("; {detail}")).collect();
+    format!("{subject}{}{details}", record.message)
+}
+
 /// Something wrong with a generator manifest, or with what its sources decrypt to.
 pub fn of_generator(generator: &Printable, error: &GeneratorError) -> Record {
     let class = match error.fault {

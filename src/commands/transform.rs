@@ -25,12 +25,16 @@ use crate::generator;
 use crate::host::{Caller, Legacy, ResourceList};
 use crate::jail::Lead;
 use crate::kustomization::{self, Walk, join};
+use crate::limits;
 use crate::path::SourcePath;
 use crate::secret::{Secret, SecretBytes};
+use crate::spelling::nearest;
 use crate::text::Printable;
 use crate::walk;
+use crate::yaml::fields::elements;
+use crate::yaml::resolve::{Resolved, resolve};
 use crate::yaml::writer::write_manifest;
-use crate::yaml::{Document, Kind, Node};
+use crate::yaml::{Document, Kind, Node, Position};
 
 const API_VERSION: &str = "unsops.dev/v1";
 const KIND: &str = "Decrypt";
@@ -69,16 +73,7 @@ pub(super) fn function(
     decryptor: &Decryptor<'_>,
     dir: Option<&Path>,
 ) -> Result<SecretBytes, Error> {
-    match call.caller() {
-        Caller::KustomizeTransformer => {}
-        Caller::KustomizeGenerator => return Err(no_resources(config).into()),
-        Caller::Kpt => {
-            return Err(Record::new(Failure::Generator, "kpt could write what is decrypted into the package")
-                .about(generator::display_name(config))
-                .hint("print the package first: kpt fn source DIR | kpt fn sink …, or `kpt fn eval -o unwrap`, then `unsops filter`")
-                .into());
-        }
-    }
+    check_caller(call, config)?;
     with_decryption(config, decryptor, dir, |decryption| {
         let (mut changed, mut failed) = (Vec::new(), Vec::new());
         for item in call.items() {
@@ -101,6 +96,20 @@ pub(super) fn function(
             None => Ok(call.respond_changed(&changed)),
         }
     })
+}
+
+/// Whether a caller may have its resources decrypted.
+///
+/// # Errors
+/// It may not.
+pub(super) fn check_caller(call: &ResourceList, config: &Node) -> Result<(), Record> {
+    match call.caller() {
+        Caller::KustomizeTransformer => Ok(()),
+        Caller::KustomizeGenerator => Err(no_resources(config)),
+        Caller::Kpt => Err(Record::new(Failure::Generator, "kpt could write what is decrypted into the package")
+            .about(generator::display_name(config))
+            .hint("print the package first: kpt fn source DIR | kpt fn sink …, or `kpt fn eval -o unwrap`, then `unsops filter`")),
+    }
 }
 
 fn no_resources(config: &Node) -> Record {
@@ -127,18 +136,79 @@ fn with_decryption(
     })
 }
 
+/// Something that is wrong with a config by itself.
+pub(super) struct Mistake {
+    /// Where.
+    pub position: Position,
+    /// What.
+    pub message: String,
+    /// What is written, and what was probably meant.
+    pub meant: Option<(String, &'static str)>,
+}
+
+/// The fields of a config.
+const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "sources"];
+
+/// Everything that is wrong with a config by itself, up to [`limits::ERRORS`].
+pub(super) fn mistakes(config: &Node) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut add = |position, message: String, meant| {
+        if mistakes.len() < limits::ERRORS {
+            mistakes.push(Mistake { position, message, meant });
+        }
+    };
+    let Kind::Mapping(fields, _) = &config.kind else {
+        add(config.position, "must be a mapping".to_owned(), None);
+        return mistakes;
+    };
+    for (key, _) in fields {
+        let name = text(key).unwrap_or("?");
+        if !FIELDS.contains(&name) {
+            let meant = nearest(name, &FIELDS).filter(|meant| field(config, meant).is_none());
+            let message = format!("{} is not a field of Decrypt", Printable::new(name));
+            add(key.position, message, meant.map(|meant| (name.to_owned(), meant)));
+        }
+    }
+    if let Some(position) = config.duplicate_key() {
+        add(position, "a field is there twice".to_owned(), None);
+    }
+    match field(config, "sources") {
+        Some(Node { kind: Kind::Sequence(items, _), position, .. }) if items.is_empty() => {
+            let message = "sources is empty: without it, every file that the kustomization names is one";
+            add(*position, message.to_owned(), None);
+        }
+        Some(Node { kind: Kind::Sequence(items, _), .. }) => {
+            for item in items {
+                if !is_path(item) {
+                    add(item.position, "a source must be the path of a file or directory, as text".to_owned(), None);
+                } else if let Some(absolute) = text(item).filter(|path| path.starts_with('/')) {
+                    add(item.position, format!("source {} is an absolute path", Printable::new(absolute)), None);
+                }
+            }
+        }
+        Some(other) => add(other.position, "sources must be a list".to_owned(), None),
+        None => {}
+    }
+    mistakes
+}
+
+fn is_path(item: &Node) -> bool {
+    matches!(&item.kind, Kind::Scalar(text, _) if !text.is_empty()) && matches!(resolve(item), Ok(Resolved::Str(_)))
+}
+
 /// The files that the config names, or all that the kustomization in `dir` does.
 fn source_files(config: &Node, decryptor: &Decryptor<'_>, dir: &Path) -> Result<Vec<SourcePath>, Error> {
     let name = generator::display_name(config);
     let refuse = |message: String| Error::from(Record::new(Failure::Generator, message).about(name.clone()));
-    let Kind::Mapping(fields, _) = &config.kind else { return Err(refuse("must be a mapping".to_owned())) };
-    let known = ["apiVersion", "kind", "metadata", "sources"];
-    if let Some((key, _)) = fields.iter().find(|(key, _)| !text(key).is_some_and(|key| known.contains(&key))) {
-        let field = Printable::new(text(key).unwrap_or("?"));
-        return Err(refuse(format!("{field} is not a field of Decrypt ({})", key.position)));
-    }
-    if config.duplicate_key().is_some() {
-        return Err(refuse("a field is there twice".to_owned()));
+    let of_mistake = |Mistake { position, message, meant }: Mistake| {
+        let record = Record::new(Failure::Generator, format!("{message} ({position})")).about(name.clone());
+        match meant {
+            Some((_, meant)) => record.hint(format!("did you mean {meant}?")),
+            None => record,
+        }
+    };
+    if let Some(error) = Error::collect(mistakes(config).into_iter().map(of_mistake).collect()) {
+        return Err(error);
     }
     let root = decryptor.root();
     let base = dir.strip_prefix(root.path()).ok().and_then(Path::to_str);
@@ -147,12 +217,8 @@ fn source_files(config: &Node, decryptor: &Decryptor<'_>, dir: &Path) -> Result<
         let walk = kustomization::walk(&Tree::new(root), [base]);
         return Ok(beneath(root, root.path(), named_by(&walk)));
     };
-    let Kind::Sequence(items, _) = &sources.kind else { return Err(refuse("sources must be a list".to_owned())) };
-    if items.is_empty() {
-        return Err(refuse("sources is empty: without it, every file that the kustomization names is one".to_owned()));
-    }
     let mut files = Vec::new();
-    for item in items {
+    for item in elements(sources) {
         let written = text(item).unwrap_or_default();
         let shown = Printable::new(written);
         let path = join(base, written).filter(|_| !written.is_empty());

@@ -9,6 +9,7 @@ mod github;
 mod json;
 mod junit;
 mod rule;
+pub mod rules;
 mod sarif;
 mod silence;
 #[cfg(test)]
@@ -18,8 +19,9 @@ mod text;
 use std::cmp::Ordering;
 
 pub use excerpt::Excerpt;
-pub use rule::{RULES, Rule, Severity, find, rules};
-pub use silence::Silences;
+pub use rule::{Rule, Severity, find};
+pub use rules::RULES;
+pub use silence::{Silence, Silences};
 pub use text::Tint;
 
 use crate::limits;

@@ -17,6 +17,15 @@ pub struct Silences {
     pub unknown: Vec<(u32, String)>,
 }
 
+/// A comment that silences a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// `unsops:ignore-file`, somewhere in the file.
+    File,
+    /// `unsops:ignore` on this line.
+    Line(u32),
+}
+
 const MARK: &str = "unsops:ignore";
 
 impl Silences {
@@ -57,14 +66,14 @@ impl Silences {
         }
     }
 
-    /// Whether a finding of a rule at a line (0: the file as a whole) is silenced.
-    pub fn covers(&self, rule: &str, line: u32) -> bool {
+    /// What silences a finding of a rule at a line (0: the file as a whole).
+    pub fn covering(&self, rule: &str, line: u32) -> Option<Silence> {
         let has = |set: &BTreeSet<String>| set.contains(rule) || set.contains("all");
-        has(&self.file)
-            || [Some(line), line.checked_sub(1)]
-                .into_iter()
-                .flatten()
-                .any(|line| self.lines.get(&line).is_some_and(has))
+        if has(&self.file) {
+            return Some(Silence::File);
+        }
+        let lines = [Some(line), line.checked_sub(1)];
+        lines.into_iter().flatten().find(|line| self.lines.get(line).is_some_and(has)).map(Silence::Line)
     }
 
     /// Whether there is no such comment.

@@ -17,8 +17,8 @@ pub struct Tint<'a> {
 }
 
 impl Report {
-    /// One block per finding and a line at the end.
-    pub fn text(&self, tint: &Tint<'_>) -> String {
+    /// One block per finding and, unless it is unwanted, a line at the end.
+    pub fn text(&self, tint: &Tint<'_>, has_summary: bool) -> String {
         let mut out = String::new();
         let mut explained: Vec<&str> = Vec::new();
         for finding in self.findings() {
@@ -26,6 +26,9 @@ impl Report {
             if !explained.contains(&finding.rule.id) {
                 explained.push(finding.rule.id);
             }
+        }
+        if !has_summary {
+            return out;
         }
         let looked_at = [
             plural(self.sops_files, "SOPS file"),

@@ -73,7 +73,11 @@ impl SopsSecretGenerator {
     }
 
     /// One piece: the Secret, all values in `data`.
-    pub fn render<'a>(&'a self, open: &Opener<'a>, origin: &Sentence) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+    pub fn render<'a>(
+        &'a self,
+        open: &Opener<'a, '_>,
+        origin: &Sentence,
+    ) -> Result<Vec<Piece<'a>>, Vec<GeneratorError>> {
         let mut secret = SecretManifest::new(&self.metadata, self.secret_type.as_deref(), Encoding::Data);
         let mut errors = Vec::new();
         for source in &self.envs {
@@ -85,7 +89,7 @@ impl SopsSecretGenerator {
         for KeyedSource { key, source } in &self.files {
             let printable = Printable::new(key);
             let added = open(source, Purpose::Value).and_then(|opened| {
-                let text = text_of_old_sops(opened.text, opened.format);
+                let text = text_of_old_sops(opened.text.into_owned(), opened.format);
                 secret.insert(key.clone(), Some(&printable), text, true, source)
             });
             errors.extend(added.err());

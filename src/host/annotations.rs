@@ -18,6 +18,9 @@ pub const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
 pub(super) const KUSTOMIZE_ID: &str = "kustomize.config.k8s.io/id";
 pub(super) const PACKAGE_PATH: &str = "internal.config.kubernetes.io/package-path";
 pub(super) const SEQUENCE_INDENT: &str = "internal.config.kubernetes.io/seqindent";
+/// What an author writes to have a function run; of what [`is_injected`] names, this stays in a package.
+pub(super) const DECLARATIONS: [&str; 3] =
+    ["config.k8s.io/function", "config.kubernetes.io/container", "config.kubernetes.io/function"];
 const INDEX: [&str; 2] = ["internal.config.kubernetes.io/index", "config.kubernetes.io/index"];
 const PATH: [&str; 2] = ["internal.config.kubernetes.io/path", "config.kubernetes.io/path"];
 

@@ -1,6 +1,8 @@
 //! The `ResourceList` of a KRM function call.
 
-use super::annotations::{KUSTOMIZE_ID, LOCAL_CONFIG, PACKAGE_PATH, SEQUENCE_INDENT, path};
+use super::annotations::{
+    DECLARATIONS, KUSTOMIZE_ID, LOCAL_CONFIG, PACKAGE_PATH, SEQUENCE_INDENT, is_injected, path, strip,
+};
 use super::kpt::{self, Files};
 use super::object::{Object, field, is_null};
 use super::response::{Fate, respond};
@@ -131,6 +133,25 @@ impl ResourceList {
         let fate = |is_echoed: &bool| if *is_echoed { Fate::Echoed } else { Fate::Dropped };
         let fates: Vec<Fate<'_>> = self.is_echoed.iter().map(fate).collect();
         Secret::new(respond(&self.text, &self.root, &fates, resources, warnings).into_bytes())
+    }
+
+    /// Whether a text is a ResourceList; anything else, broken YAML included, is none.
+    pub fn is_in(bytes: &[u8]) -> bool {
+        // Most texts are none, and need not be parsed to know.
+        let word = b"ResourceList";
+        bytes.windows(word.len()).any(|window| window == word)
+            && documents(bytes)
+                .is_ok_and(|documents| documents.first().is_some_and(|first| is_resource_list(&first.root)))
+    }
+
+    /// The items that go back as they came, without what the host wrote into them for itself.
+    pub fn echoed(&self) -> impl Iterator<Item = Node> {
+        let echoed = items(&self.root).iter().zip(&self.is_echoed).filter(|(_, is_echoed)| **is_echoed);
+        echoed.map(|(item, _)| {
+            let mut item = item.clone();
+            strip(&mut item, |name| is_injected(name) && !DECLARATIONS.contains(&name));
+            item
+        })
     }
 
     /// The resources that kustomize sends to a transformer.

@@ -1,6 +1,7 @@
 //! One kustomization file.
 
 use crate::limits;
+use crate::spelling::nearest;
 use crate::text::Printable;
 use crate::yaml::fields::{elements, entries, is_null, scalar};
 use crate::yaml::{self, Kind, Node, Position, ScalarStyle, YamlError};
@@ -263,7 +264,8 @@ impl Kustomization {
         }
         let Some(known) = OTHER_FIELDS.into_iter().find(|known| name.eq_ignore_ascii_case(known)) else {
             if self.unknown.len() < limits::ERRORS {
-                let meant = nearest(name);
+                let known: Vec<&str> = Field::ALL.into_iter().map(Field::as_str).chain(OTHER_FIELDS).collect();
+                let meant = nearest(name, &known);
                 self.unknown.push(UnknownField { name: Printable::new(name), position: key.position, meant });
             }
             return;
@@ -384,35 +386,4 @@ fn sources(item: &Node, is_secret: bool) -> Sources {
         disables_hash: get(item, "options").is_some_and(|options| is_true(options, "disableNameSuffixHash")),
         position: item.position,
     }
-}
-
-/// The known field that is at most two typing errors away.
-fn nearest(name: &str) -> Option<&'static str> {
-    if name.len() > 40 {
-        return None;
-    }
-    let fields = Field::ALL.into_iter().map(Field::as_str).chain(OTHER_FIELDS);
-    fields
-        .map(|known| (distance(name, known), known))
-        .filter(|&(distance, known)| distance <= 2 && 2 * distance < known.len())
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, known)| known)
-}
-
-/// Letters to insert, delete or replace, ignoring letter case.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i.saturating_add(1);
-        let mut next = vec![left];
-        for (b, above) in other.bytes().zip(row.iter().skip(1)) {
-            let replaced = diagonal.saturating_add(usize::from(!a.eq_ignore_ascii_case(&b)));
-            left = replaced.min(left.saturating_add(1)).min(above.saturating_add(1));
-            diagonal = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }

@@ -13,6 +13,7 @@
 //! `api/internal/loader/fileloader.go`, `kyaml/fn/runtime/runtimeutil/functiontypes.go`.
 
 mod file;
+mod found;
 mod place;
 mod plugin;
 mod remote;
@@ -22,7 +23,8 @@ mod walk;
 
 pub use crate::yaml::fields::{entries, field, text, text_node};
 pub use file::{Entry, FILE_NAMES, Field, Kustomization, Patch, Sources, UnknownField, WrongType};
+pub use found::{Edge, Fault, FaultKind, FileKind, Files, Remote, Unread, Visited, Walk};
 pub use place::{clean, join, parent};
 pub use plugin::{Engine, Named, Plugin, PluginKind, PluginPlace, Role};
 pub use remote::{is_remote_file, is_remote_root, split_remote_root};
-pub use walk::{Edge, Fault, FaultKind, FileKind, Files, Remote, Unread, Visited, Walk, walk};
+pub use walk::walk;

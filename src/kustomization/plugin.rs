@@ -120,7 +120,7 @@ impl PluginPlace {
 /// A file that a manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// The list that names it: `files`, `binaryFiles`, `envs`.
+    /// The list that names it: `files`, `binaryFiles`, `envs`; `sources` of `Decrypt`.
     pub list: &'static str,
     /// The entry of `secretFrom` that it belongs to, from 0.
     pub secret: Option<usize>,
@@ -166,7 +166,8 @@ impl Plugin {
         let name = field(&node, "metadata").and_then(|metadata| text(metadata, "name")).unwrap_or_default().to_owned();
         let names = match kind {
             PluginKind::Builtin | PluginKind::Foreign => Vec::new(),
-            PluginKind::Ksops | PluginKind::SopsSecretGenerator | PluginKind::Unsops => named(&node, &place),
+            PluginKind::Ksops | PluginKind::SopsSecretGenerator => named(&node, &place),
+            PluginKind::Unsops => sources(&node, &place),
         };
         Self { role, kind, engine, api_version, kind_name, name, place, kustomization, names, node }
     }
@@ -277,6 +278,16 @@ fn named(node: &Node, place: &PluginPlace) -> Vec<Named> {
         }
     }
     names
+}
+
+/// Every path of `sources`.
+fn sources(node: &Node, place: &PluginPlace) -> Vec<Named> {
+    let sources = field(node, "sources").map(elements).unwrap_or_default();
+    let named = |entry: &Node| {
+        let path = scalar(entry)?.to_owned();
+        Some(Named { list: "sources", secret: None, key: None, path, position: place.position(entry.position) })
+    };
+    sources.iter().filter_map(named).collect()
 }
 
 fn add_named(

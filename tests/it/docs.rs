@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::harness::{tests_dir, tool, unsops};
+use crate::harness::{copy_tree, tests_dir, tool, unsops};
 
 fn root() -> PathBuf {
     tests_dir().parent().expect("the project").to_owned()
@@ -63,5 +63,45 @@ fn every_example_is_in_the_readme_and_builds() {
         let output = run(&kustomize, &args, &example, &bin.path().to_string_lossy());
         assert!(output.status.success(), "{name:?}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(String::from_utf8_lossy(&output.stdout).contains("kind: Secret"), "{name:?}");
+    }
+}
+
+/// The transcript in the README that begins with this command.
+fn transcript(command: &str) -> String {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README");
+    let (_, rest) = readme.split_once(&format!("$ {command}\n")).unwrap_or_else(|| panic!("README has no {command}"));
+    rest.split_once("```").expect("an end").0.to_owned()
+}
+
+#[test]
+fn transcripts_of_the_readme_are_true() {
+    let path = std::env::var("PATH").unwrap_or_default();
+    // As after `git clone`, in a home without keys.
+    let folder = tempfile::tempdir().expect("a folder");
+    let clone = folder.path().canonicalize().expect("a path");
+    fs::create_dir_all(clone.join(".git")).expect("a folder");
+    copy_tree(&root().join("examples"), &clone.join("examples"));
+    let call = |words: &[&str]| -> Output {
+        let mut command = Command::new(unsops());
+        command.args(words).current_dir(&clone).env_clear().env("PATH", &path).env("HOME", clone.join("home"));
+        command.output().expect("the program starts")
+    };
+    let check = "unsops check -v examples/quickstart";
+    let checked = call(&check.split(' ').skip(1).collect::<Vec<_>>());
+    let lines = |text: &str| -> Vec<String> {
+        let text = text.replace(&clone.display().to_string(), "/work/shop");
+        text.lines().map(|line| line.split(" (0.").next().unwrap_or(line).to_owned()).collect()
+    };
+    let said = [checked.stderr, checked.stdout].concat();
+    assert_eq!(lines(&String::from_utf8(said).expect("UTF-8")), lines(&transcript(check)));
+
+    if let Some(kustomize) = tool("kustomize") {
+        let render = "unsops render --keyless examples/merge-hash/overlay";
+        let program = kustomize.display().to_string();
+        let words = ["render", "--keyless", "--kustomize", &program, "examples/merge-hash/overlay"];
+        let rendered = String::from_utf8(call(&words).stdout).expect("UTF-8");
+        let shown = transcript(render);
+        let shown = shown.strip_suffix("...\n").expect("cut short");
+        assert!(rendered.starts_with(shown), "{rendered}");
     }
 }

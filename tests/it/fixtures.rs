@@ -83,8 +83,9 @@ pub fn decrypt(file: &[u8], format: Format, identities: &str) -> Result<Vec<u8>,
 }
 
 fn decrypt_with(file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Vec<u8>, SopsError> {
-    let text = sops::decrypt(file, format, keys)?.text();
-    Ok(text.expect("what sops wrote can be printed").into_exposed())
+    let cleartext = sops::decrypt(file, format, keys)?;
+    let text = cleartext.text();
+    Ok(text.expect("what sops wrote can be printed").into_owned().into_exposed())
 }
 
 /// Compares without printing: the files are public, but a habit of printing plaintext is not one to have.

@@ -536,3 +536,96 @@ fn shows_nothing_of_what_is_no_object() {
         }
     }
 }
+
+/// The call of a function: items, and the config.
+fn call(items: &[&str], config: &str) -> String {
+    let indented = |text: &str, first: &str| {
+        let lines = text.lines().enumerate();
+        lines.map(|(number, line)| format!("{}{line}\n", if number == 0 { first } else { "  " })).collect::<String>()
+    };
+    let items: String = items.iter().map(|item| indented(item, "- ")).collect();
+    let head = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n";
+    format!(
+        "{head}items:{}\n{items}functionConfig:\n{}",
+        if items.is_empty() { " []" } else { "" },
+        indented(config, "  ")
+    )
+}
+
+#[test]
+fn a_function_call_is_rendered_to_what_the_function_would_give_back() {
+    let plain = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: plain\n  annotations: {{config.kubernetes.io/index: '0', kept: 'yes'}}\nstringData: {{a: {CANARY}}}"
+    );
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: Yg==}";
+    let list = call(&[&plain, config], &generator("  envs: [app.env]\n"));
+    let case = || Case::new().fixture("enc/3.13.3/app.env", "app.env").stdin(&list).file("list.yaml", &list);
+    for target in ["-", "list.yaml"] {
+        for has_key in [false, true] {
+            let case = if has_key { case().key("age.txt") } else { case() };
+            let args = if has_key { ["render", "--verify", target] } else { ["render", "--keyless", target] };
+            let objects = objects(&case.args(args).run());
+            let answer = Case::new().fixture("enc/3.13.3/app.env", "app.env").stdin(&list).key("age.txt").run();
+            let answer: Value = serde_yaml::from_str(answer.text()).expect("a ResourceList");
+            let of = |objects: &[Value]| -> Vec<(String, String, Vec<String>)> {
+                let keys = |object: &Value| values(object).into_keys().collect();
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                objects.iter().map(|o| (text(&o["kind"]), text(&o["metadata"]["name"]), keys(o))).collect()
+            };
+            assert_eq!(of(&objects)[0], of(answer["items"].as_array().expect("items"))[0]);
+            assert_eq!(of(&objects)[2], of(answer["items"].as_array().expect("items"))[2]);
+            assert_eq!(values(&objects[0])["a"], "redacted-unencrypted");
+            assert_eq!(objects[1]["data"]["a"], "Yg==", "what is no Secret stays");
+            let annotations = objects[0]["metadata"]["annotations"].as_object().expect("annotations");
+            assert!(annotations.contains_key("kept") && !annotations.contains_key("config.kubernetes.io/index"));
+            let level = if has_key { "verified" } else { "keyless" };
+            assert_eq!(annotations["unsops.dev/redacted"], level);
+        }
+    }
+    let revealed = case().key("age.txt").args(["render", "--reveal", "-"]).run();
+    assert_eq!(revealed.answer(), case().key("age.txt").run().answer(), "the function's own answer");
+}
+
+#[test]
+fn a_call_of_decrypt_shows_its_items_redacted() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  annotations: {kustomize.config.k8s.io/id: '1'}\nstringData:\n  password: CANARY-7f3a\n";
+    let case = Case::new();
+    let Some(()) = encrypt(&case, "db.enc.yaml", secret, &["--encrypted-regex", "^stringData$"]) else { return };
+    let item = fs::read_to_string(case.root().join("db.enc.yaml")).expect("encrypted");
+    let decrypt = "apiVersion: unsops.dev/v1\nkind: Decrypt\nmetadata: {name: d}";
+    let run = case.stdin(call(&[&item], decrypt)).args(["render", "-"]).run();
+    let [secret] = objects(&run).try_into().expect("one object");
+    assert!(values(&secret)["password"].starts_with("redacted-"), "{secret}");
+    assert!(secret["sops"].is_null() && secret["metadata"]["annotations"]["kustomize.config.k8s.io/id"].is_null());
+    let refused = Case::new().stdin(call(&[], decrypt)).args(["render", "-"]).run();
+    assert!(refused.failure(3).contains("kpt could write"), "{}", refused.redacted());
+}
+
+#[test]
+fn hostile_function_calls_are_refused_by_place() {
+    for (list, want) in [
+        ("kind: ResourceList\napiVersion: config.kubernetes.io/v1\nitems: 7\n", "items"),
+        ("kind: ResourceList\napiVersion: config.kubernetes.io/v1\n", "items"),
+        ("kind: ResourceList\napiVersion: config.kubernetes.io/v1\nitems: []\n---\na: b\n", "document"),
+        (
+            "kind: ResourceList\napiVersion: config.kubernetes.io/v1\nitems: []\nfunctionConfig: [CANARY-7f3a]\n",
+            "functionConfig",
+        ),
+    ] {
+        let said = Case::new().stdin(list).args(["render", "-"]).run().failure(3);
+        assert!(said.contains(want), "{list}{said}");
+    }
+}
+
+#[test]
+fn a_package_of_kpt_is_rendered_with_its_encrypted_file_beside_what_is_made_of_it() {
+    let Some(kpt) = tool("kpt") else { return };
+    let package = tests_dir().parent().expect("the repository").join("examples/quickstart");
+    let source = Case::new().args(["fn", "source"]).arg(&package).run_program(&kpt);
+    assert_eq!(source.status, Some(0), "{}", source.redacted());
+    let objects = objects(&Case::new().stdin(&source.stdout).args(["render", "--keyless", "-"]).run());
+    let secrets: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "Secret").collect();
+    assert_eq!(secrets.len(), 2, "{objects:?}");
+    assert_eq!(values(secrets[0]), values(secrets[1]), "the same ciphertext gives the same placeholders");
+    assert!(secrets.iter().all(|secret| secret["sops"].is_null()));
+}

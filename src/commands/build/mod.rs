@@ -23,9 +23,12 @@ mod stand_in;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Instant;
 
 use super::child::{self, Ended, Start};
+use super::confine::{self, Confinement};
 use super::decrypt::Decryptor;
+use super::narrator::Narrator;
 use super::{encrypted, generate, plugin_home, programs, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
 use crate::deadline::Deadline;
@@ -34,8 +37,11 @@ use crate::error::{Error, Failure, Record};
 use crate::jail::{JailError, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::process::{self, Output};
-use crate::secret::SecretBytes;
+use crate::sandbox::Extent;
+use crate::secret::{self, SecretBytes};
+use crate::sops::KeyKinds;
 use crate::text::Printable;
+use crate::walk;
 
 use clones::Clones;
 use plan::{Allowed, Plan};
@@ -118,7 +124,7 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
         variables: if needs_network { NETWORK_VARIABLES.to_vec() } else { Vec::new() },
         flags: args.flags.words(),
     };
-    let output = build(&request, env, deadline)?;
+    let output = build(&request, env, deadline, &Narrator::new(args.verbosity, env))?;
     match &args.output {
         None => Ok(output),
         Some(path) => {
@@ -133,9 +139,9 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
 /// # Errors
 /// kustomize is missing or fails; a generator of ours fails or did not run; something encrypted came out, or nothing at
 /// all.
-pub fn build(request: &Request, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
-    let output = build_with(request, env, deadline, &generate::answer_legacy)?;
-    encrypted::check(output.expose())?;
+pub fn build(request: &Request, env: &Environment, deadline: Deadline, narrator: &Narrator) -> Result<Output, Error> {
+    let output = build_with(request, env, deadline, narrator, &generate::answer_legacy)?;
+    confine::aside(env, &[], || encrypted::check(output.expose()))?;
     Ok(Output::new(output))
 }
 
@@ -150,19 +156,30 @@ pub(super) fn build_with(
     request: &Request,
     env: &Environment,
     deadline: Deadline,
+    narrator: &Narrator,
     answer: &Answer<'_>,
 ) -> Result<SecretBytes, Error> {
+    let start_time = Instant::now();
     let program = kustomize::find(request.kustomize.as_deref(), env)?;
     let dir = directory(&request.dir, env)?;
     let root = root(request, &dir, env).map_err(records::of_file)?;
     let keyring =
         Keyring::from_environment(env, request.keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-    let decryptor = Decryptor::new(&root, &keyring, env)?;
+    let decryptor = Decryptor::new(&root, &keyring, env)?.narrated(narrator);
 
     let allowed = Allowed { exec: request.allow_exec, remote: request.allow_remote };
     let relative = dir.strip_prefix(root.path()).ok().and_then(Path::to_str).ok_or_else(|| outside(&dir))?;
-    let plan = Plan::of(plan::walk(&root, [relative]), &root, allowed)?;
-    let rewritten = shadow::rewrite(&plan.walk, &root)?;
+    let (plan, rewritten) = confine::aside(env, &[root.path()], || {
+        let plan = Plan::of(plan::walk(&root, [relative]), &root, allowed)?;
+        let rewritten = shadow::rewrite(&plan.walk, &root)?;
+        Ok::<_, Error>((plan, rewritten))
+    })?;
+    let generators = plan.walk.ours().count();
+    narrator.info(|| format!("root: {}; kustomize: {}", walk::printable(root.path()), walk::printable(&program)));
+    narrator.keys(|| keyring.describe());
+    narrator.took(start_time, || {
+        format!("kustomizations gone through: {}, generators of ours: {generators}", plan.walk.kustomizations.len())
+    });
 
     let this = process::executable()
         .ok_or_else(|| Record::new(Failure::Internal, "the file of this executable cannot be found"))?;
@@ -197,23 +214,54 @@ pub(super) fn build_with(
         stays_in_group: env.var_os("ARGOCD_APP_NAME").is_some(),
     };
     let clones = Clones::of(&plan, &private, &this, allowed);
-    let answer_call = |call: &Call| match clones.root_of(&call.dir) {
+    let progress = narrator.progress("kustomize build, generators carried out", generators);
+    let start_time = Instant::now();
+    let carry_out = |call: &Call| match clones.root_of(&call.dir) {
         Some(clone) => {
             let root = Root::with(&clone).map_err(records::of_file)?;
-            let decryptor = Decryptor::new(&root, &keyring, env)?;
+            let decryptor = Decryptor::new(&root, &keyring, env)?.narrated(narrator);
             answer(&call.config, call.stdin.clone(), &call.dir, &decryptor)
         }
         None => answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor),
     };
+    // The thread that takes manifests and encrypted files apart; kustomize and what it starts need more.
+    let mut confinement = Confinement::new(env, &keyring, Some(decryptor.authority()), Extent::Thread)?;
+    confinement.keep([root.path(), private.path()]);
+    confinement.accept();
+    let answer_call = |call: &Call| {
+        let start_time = Instant::now();
+        let answered = carry_out(call);
+        progress.step();
+        narrator.debug_took(start_time, || {
+            let became = if answered.is_ok() { "carried out" } else { "failed" };
+            format!("generator in {}: {became}", walk::printable(&real(&call.dir)))
+        });
+        answered
+    };
+    let unread = || Err(Record::new(Failure::Internal, "kustomize's version could not be read"));
     let (version, ended) = thread::scope(|scope| {
-        scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
+        let serve = || {
+            // Clones are rewritten where they stand. Key services are asked by whoever waits, so which ones this build
+            // needs cannot be told from one of its calls.
+            if !request.allow_remote {
+                confinement.enter(KeyKinds::ALL);
+            }
+            service.serve(deadline, &answer_call, &|dir| clones.look_at(dir));
+            secret::wipe_stack();
+        };
+        if thread::Builder::new().spawn_scoped(scope, serve).is_err() {
+            service.close();
+            return Err(Record::new(Failure::Internal, "no thread can be had to answer kustomize"));
+        }
         // Beside the build, which need not wait for it.
-        let version = scope.spawn(|| kustomize::require_version(&start, deadline));
+        let version = thread::Builder::new().spawn_scoped(scope, || kustomize::require_version(&start, deadline));
         let ended = child::run(&start, deadline);
         service.close();
-        (version.join(), ended)
-    });
-    version.unwrap_or_else(|_| Err(Record::new(Failure::Internal, "kustomize's version could not be read")))?;
+        let version = version.ok().and_then(|version| version.join().ok());
+        Ok((version.unwrap_or_else(unread), ended))
+    })?;
+    drop(progress);
+    version?;
     let Done { calls, failed } = service.finish();
     if let Some(error) = Error::collect(failed) {
         return Err(error);
@@ -228,6 +276,9 @@ pub(super) fn build_with(
     if let Some(error) = Error::collect(missing) {
         return Err(error);
     }
+    narrator.took(start_time, || {
+        format!("kustomize build: plugin calls: {}, bytes: {}", calls.len(), output.expose().len())
+    });
     Ok(output)
 }
 

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::time::Instant;
 
 use super::scan::{Class, Files};
 use crate::commands::decrypt::{Decryptor, Places};
+use crate::commands::narrator::Narrator;
 use crate::commands::tree::Tree;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -20,21 +21,29 @@ use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::{self, Format, SopsError};
 use crate::text::Printable;
+use crate::workers;
 use crate::yaml::Position;
 
 /// Opens every SOPS file of the listing, and renders every generator of ours.
 ///
 /// # Errors
 /// The keys that the environment names cannot be used.
-pub fn check(root: &Root, files: &Files, env: &Environment, deadline: Deadline) -> Result<Vec<Finding>, Record> {
+pub fn check(
+    root: &Root,
+    files: &Files,
+    env: &Environment,
+    deadline: Deadline,
+    narrator: &Narrator,
+) -> Result<Vec<Finding>, Record> {
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+    narrator.keys(|| keyring.describe());
     let paths: Vec<&str> = files
         .iter()
         .filter(|(_, scanned)| matches!(scanned.class, Class::Sops(_)))
         .map(|(path, _)| path.as_str())
         .collect();
-    let mut findings = open_all(root, &paths, &keyring, deadline);
+    let mut findings = open_all(root, &paths, &keyring, deadline, narrator);
     let directories = super::kustomizations::directories(files);
     let walk = kustomization::walk(&Tree::new(root), directories.iter().map(String::as_str));
     for plugin in walk.ours().filter(|plugin| plugin.kind != PluginKind::Unsops) {
@@ -48,7 +57,14 @@ pub fn check(root: &Root, files: &Files, env: &Environment, deadline: Deadline) 
     Ok(findings)
 }
 
-fn open_all(root: &Root, paths: &[&str], keyring: &Keyring<'_>, deadline: Deadline) -> Vec<Finding> {
+fn open_all(
+    root: &Root,
+    paths: &[&str],
+    keyring: &Keyring<'_>,
+    deadline: Deadline,
+    narrator: &Narrator,
+) -> Vec<Finding> {
+    let progress = narrator.progress("opening files", paths.len());
     let next = AtomicUsize::new(0);
     let findings = Mutex::new(Vec::new());
     let work = || {
@@ -57,17 +73,19 @@ fn open_all(root: &Root, paths: &[&str], keyring: &Keyring<'_>, deadline: Deadli
                 let message = "the time was up: not decrypted";
                 Some(Finding::new(&rules::DECRYPT_FAILED, path, Position::default(), message))
             } else {
-                open(root, path, keyring)
+                let start = Instant::now();
+                let finding = open(root, path, keyring);
+                narrator.debug_took(start, || {
+                    let became = finding.as_ref().map_or("opens", |finding| finding.message.as_str());
+                    format!("{}: {became}", Printable::new(path))
+                });
+                finding
             };
+            progress.step();
             findings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(finding);
         }
     };
-    thread::scope(|scope| {
-        for _ in 1..limits::CONCURRENCY.get().min(paths.len()) {
-            _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
-        }
-        work();
-    });
+    workers::share(limits::CONCURRENCY.get().min(paths.len()), &work);
     findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -105,7 +123,7 @@ fn render(
     let Ok(decryptor) = Decryptor::new(root, keyring, env) else { return Vec::new() };
     let base = root.path().join(&visited.directory);
     let bases: [&Path; 1] = [&base];
-    let places = Places { bases: &bases, in_band: &|_| None };
+    let places = Places { bases: &bases, in_band: &|_| None, ahead: None };
     let Ok(opened) = decryptor.open_all(&generator.sources(), &places) else { return Vec::new() };
     let mut findings = Vec::new();
     for named in plugin.names.iter().filter(|named| named.list == "envs") {

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::excerpts::Excerpts;
+use super::objects::Object;
+use super::own_kinds;
 use super::scan::{Class, Files};
 use super::sops_file::SopsFile;
 use crate::findings::{Edit, Excerpt, Finding, Rule, rules};
@@ -52,7 +54,9 @@ impl Generators<'_> {
             for named in plugin.names.iter().take(limits::SOURCES) {
                 self.named(plugin, named, visited, &mut findings);
             }
-            self.keys(plugin, visited, &mut findings);
+            if plugin.kind != PluginKind::Unsops {
+                self.keys(plugin, visited, &mut findings);
+            }
         }
         self.duplicates(&mut findings);
         self.in_resources(&mut findings);
@@ -85,7 +89,7 @@ impl Generators<'_> {
             let message = "the manifest has no metadata.name, which kustomize wants";
             findings.push(Finding::new(&rules::GENERATOR_INVALID, file, plugin.position(), message));
         }
-        // Our own kinds are read by their own room.
+        // `own_kinds`
         if plugin.kind == PluginKind::Unsops {
             return;
         }
@@ -173,6 +177,12 @@ impl Generators<'_> {
             Lead::Outside => {
                 return add(&rules::OUTSIDE_ROOT, format!("{shown} is a link out of the repository"), None, None);
             }
+            Lead::Directory if named.list == "sources" => {
+                if !self.holds_sops_files(&path) && (self.is_listed)(&path) {
+                    add(&rules::MISSING_FILE, format!("{shown} holds no SOPS file"), None, None);
+                }
+                return;
+            }
             Lead::Directory => return add(&rules::MISSING_FILE, format!("{shown} is a directory"), None, None),
             Lead::Other => return add(&rules::UNREADABLE, format!("{shown} is no regular file"), None, None),
         }
@@ -205,6 +215,13 @@ impl Generators<'_> {
             Class::Other if scanned.findings.iter().any(|finding| finding.rule.id == rules::MALFORMED_SOPS.id) => {}
             _ => add(&rules::NOT_ENCRYPTED, format!("{shown} is not encrypted by sops"), None, None),
         }
+    }
+
+    /// Whether a directory holds a SOPS file, however deep.
+    fn holds_sops_files(&self, directory: &str) -> bool {
+        let start = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        let below = self.files.range(start.clone()..).take_while(|(path, _)| path.starts_with(&start));
+        below.into_iter().any(|(_, scanned)| matches!(scanned.class, Class::Sops(_)))
     }
 
     /// Whether a path goes through a symbolic link: the listing does not follow them.
@@ -324,8 +341,11 @@ impl Generators<'_> {
                 if !self.has_generators(&edge.path) || runs.contains(edge.path.as_str()) {
                     continue;
                 }
-                let message = format!("{} is a generator", Printable::new(&edge.path));
-                let finding = Finding::new(&rules::GENERATOR_IN_RESOURCES, &visited.file, edge.position, message);
+                let is_transformer = self.objects(&edge.path).iter().any(own_kinds::is_transformer);
+                let what = if is_transformer { "transformer" } else { "generator" };
+                let message = format!("{} is a {what}", Printable::new(&edge.path));
+                let mut finding = Finding::new(&rules::GENERATOR_IN_RESOURCES, &visited.file, edge.position, message);
+                finding.hint = is_transformer.then(|| "list it under `transformers`".to_owned());
                 findings.push(finding.excerpt(self.excerpts.line(&visited.file, edge.position)));
             }
         }
@@ -336,11 +356,13 @@ impl Generators<'_> {
     }
 
     fn has_generators(&self, path: &str) -> bool {
+        self.objects(path).iter().any(is_plugin)
+    }
+
+    fn objects(&self, path: &str) -> &[Object] {
         match self.files.get(path).map(|scanned| &scanned.class) {
-            Some(Class::Objects(objects)) => {
-                objects.iter().any(|object| Generator::is_known(&object.api_version, &object.kind))
-            }
-            _ => false,
+            Some(Class::Objects(objects)) => objects,
+            _ => &[],
         }
     }
 
@@ -361,12 +383,20 @@ impl Generators<'_> {
             if mentioned.contains(path.as_str()) || !directories.contains(kustomization::parent(path)) {
                 continue;
             }
-            let generator = objects.iter().find(|object| Generator::is_known(&object.api_version, &object.kind));
-            let Some(generator) = generator else { continue };
-            let message = format!("generator {} is listed nowhere", Printable::new(&generator.name));
-            findings.push(Finding::new(&rules::GENERATOR_UNUSED, path, generator.position, message));
+            let Some(plugin) = objects.iter().find(|object| is_plugin(object)) else { continue };
+            let is_transformer = own_kinds::is_transformer(plugin);
+            let what = if is_transformer { "transformer" } else { "generator" };
+            let message = format!("{what} {} is listed nowhere", Printable::new(&plugin.name));
+            let mut finding = Finding::new(&rules::GENERATOR_UNUSED, path, plugin.position, message);
+            finding.hint = is_transformer.then(|| "list it under `transformers`, or remove it".to_owned());
+            findings.push(finding);
         }
     }
+}
+
+/// Whether kustomize is to run us for an object.
+fn is_plugin(object: &Object) -> bool {
+    Generator::is_known(&object.api_version, &object.kind) || own_kinds::is_transformer(object)
 }
 
 /// Letters, digits and `_`, not beginning with a digit: what every shell and `envFrom` take.

@@ -10,6 +10,7 @@ mod fix;
 mod generators;
 mod kustomizations;
 mod objects;
+mod own_kinds;
 mod recipients;
 mod scan;
 mod settings;
@@ -19,20 +20,23 @@ mod weak_key;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use self::builds::Builds;
 use self::excerpts::Excerpts;
 use self::generators::Generators;
+use self::own_kinds::OwnKinds;
 use self::recipients::Configs;
 use self::scan::{Class, Files};
 use self::settings::{Settings, unknown_rule};
+use super::narrator::Narrator;
 use super::tree::Tree;
 use super::{policy, records};
 use crate::cli::{CheckArgs, CheckOutput};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
-use crate::findings::{self, Finding, RULES, Report, Rule, Severity, Tint, rules};
+use crate::findings::{self, Finding, RULES, Report, Rule, Severity, Silence, Tint, rules};
 use crate::jail::Root;
 use crate::kustomization;
 use crate::limits;
@@ -57,12 +61,19 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
     if args.policy.policy.is_some() {
         return policy::check(&args.policy, &args.paths, args.output == CheckOutput::Json, env);
     }
-    let scope = Scope::open(args, env)?;
+    let narrator = Narrator::of(args.more, args.quiet > 0, env);
+    let scope = Scope::open(args, env, &narrator)?;
     let settings = Settings::read(args, &scope.root)?;
-    let (mut report, found) = look(&scope, &settings, args, env, deadline)?;
-    if args.fix && fix::apply(&scope.root, &found) {
+    let look = || look(&scope, &settings, args, env, deadline, &narrator);
+    let (mut report, found) = look()?;
+    let mended = if args.fix { fix::apply(&scope.root, &found) } else { fix::Mended::default() };
+    for (file, why) in &mended.refused {
+        process::write_stderr(&format!("unsops: warning: {file}: not mended, it cannot be written ({why})\n"));
+    }
+    if mended.is_changed {
         // What was mended may have hidden, or explained, other findings.
-        let (again, found) = look(&scope, &settings, args, env, deadline)?;
+        narrator.info(|| "files were mended: everything is looked at again".to_owned());
+        let (again, found) = look()?;
         report = again;
         report.take(found);
     } else {
@@ -78,27 +89,57 @@ fn look(
     args: &CheckArgs,
     env: &Environment,
     deadline: Deadline,
+    narrator: &Narrator,
 ) -> Result<(Report, Vec<Finding>), Error> {
-    let (files, mut all) = scan_all(scope, args, deadline);
+    let (files, mut all) = scan_all(scope, deadline, narrator);
     let mut report = Report::default();
     report.files = scope.paths.len();
     report.sops_files = files.values().filter(|scanned| matches!(scanned.class, Class::Sops(_))).count();
-    all.extend(across(scope, &files, settings, env, &mut report));
+    all.extend(across(scope, &files, settings, env, &mut report, narrator));
     if args.decrypt {
-        all.extend(decrypt::check(&scope.root, &files, env, deadline)?);
+        let start = Instant::now();
+        all.extend(decrypt::check(&scope.root, &files, env, deadline, narrator)?);
+        narrator.took(start, || "files opened and generators carried out".to_owned());
     }
     let mut kept = Vec::new();
     for finding in all {
-        let Some(finding) = settings.judge(as_example(finding)) else { continue };
-        let silences = files.get(&finding.file).map(|scanned| &scanned.silences);
-        let is_silenced = silences.is_some_and(|silences| silences.covers(finding.rule.id, finding.position.line));
-        if is_silenced || settings.ignores(&finding) {
-            report.silenced = report.silenced.saturating_add(1);
-        } else {
-            kept.push(finding);
+        let finding = as_example(finding);
+        let place = place(&finding);
+        let finding = match settings.judge(finding) {
+            Ok(finding) => finding,
+            Err(why) => {
+                narrator.debug(|| format!("not shown: {place}: {why}"));
+                continue;
+            }
+        };
+        match silenced_by(&finding, &files, settings) {
+            Some(what) => {
+                narrator.info(|| format!("silenced: {place}: by {what}"));
+                report.silenced = report.silenced.saturating_add(1);
+            }
+            None => kept.push(finding),
         }
     }
     Ok((report, kept))
+}
+
+/// `mac-missing at apps/db.enc.yaml:3`
+fn place(finding: &Finding) -> String {
+    let line = if finding.position.line > 0 { format!(":{}", finding.position.line) } else { String::new() };
+    format!("{} at {}{line}", finding.rule.id, finding.printable_file())
+}
+
+/// What silences a finding, in words.
+fn silenced_by(finding: &Finding, files: &Files, settings: &Settings) -> Option<String> {
+    let silences = files.get(&finding.file).map(|scanned| &scanned.silences);
+    match silences.and_then(|silences| silences.covering(finding.rule.id, finding.position.line)) {
+        Some(Silence::File) => return Some("unsops:ignore-file in the file".to_owned()),
+        Some(Silence::Line(line)) => return Some(format!("unsops:ignore on line {line}")),
+        None => {}
+    }
+    let ignored = settings.ignores(finding)?;
+    let reason = ignored.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some(format!("entry {} of check.ignore in the settings{reason}", ignored.number))
 }
 
 /// Names of directories whose Secrets are made up.
@@ -142,19 +183,20 @@ fn as_example(mut finding: Finding) -> Finding {
 
 fn show(report: &Report, args: &CheckArgs, env: &Environment) -> Output {
     let text = match args.output {
-        _ if args.quiet => String::new(),
+        _ if args.quiet > 1 => String::new(),
         CheckOutput::Github => report.github(),
         CheckOutput::Json => report.json(),
         CheckOutput::Junit => report.junit(),
         CheckOutput::Sarif => report.sarif(),
         CheckOutput::Text => {
             let paint = args.color.paint(env, process::stdout_is_terminal());
-            report.text(&Tint {
+            let tint = Tint {
                 error: &|text| paint.red(text),
                 warning: &|text| paint.yellow(text),
                 dim: &|text| paint.dim(text),
                 bold: &|text| paint.bold(text),
-            })
+            };
+            report.text(&tint, args.quiet == 0)
         }
     };
     let bytes = Secret::new(text.into_bytes());
@@ -194,7 +236,7 @@ struct Scope {
 }
 
 impl Scope {
-    fn open(args: &CheckArgs, env: &Environment) -> Result<Self, Record> {
+    fn open(args: &CheckArgs, env: &Environment, narrator: &Narrator) -> Result<Self, Record> {
         let here = env.current_dir().ok_or_else(|| Record::new(Failure::Usage, "there is no working directory"))?;
         let asked: Vec<PathBuf> = match args.paths.as_slice() {
             [] => vec![here.to_owned()],
@@ -209,6 +251,7 @@ impl Scope {
             })
             .collect::<Result<_, _>>()?;
         let root = root(env, &asked)?;
+        narrator.info(|| format!("root: {}", walk::printable(root.path())));
         let mut scope = Self { root, paths: Vec::new(), asked: Vec::new(), findings: Vec::new() };
         let mut paths = BTreeSet::new();
         for path in &asked {
@@ -216,7 +259,11 @@ impl Scope {
                 let message = "lies outside of the repository of the other paths";
                 return Err(Record::new(Failure::Usage, message).about(walk::printable(path)));
             };
+            let start = Instant::now();
+            let before = paths.len();
             scope.list(path, relative, &mut paths);
+            let count = paths.len().saturating_sub(before);
+            narrator.took(start, || format!("{}: {count} files listed, as git sees them", walk::printable(path)));
         }
         scope.paths = paths.into_iter().collect();
         Ok(scope)
@@ -267,17 +314,14 @@ fn root(env: &Environment, asked: &[PathBuf]) -> Result<Root, Record> {
     Root::discover_from(env, directory).map_err(|error| Record { failure: Failure::Usage, ..records::of_file(error) })
 }
 
-fn scan_all(scope: &Scope, args: &CheckArgs, deadline: Deadline) -> (Files, Vec<Finding>) {
-    let is_shown = !args.quiet && process::stderr_is_terminal();
-    let total = scope.paths.len();
-    let progress = |done: usize| {
-        if is_shown {
-            process::write_stderr(&format!("\r\x1b[Kunsops: {done} of {total} files"));
-        }
-    };
+fn scan_all(scope: &Scope, deadline: Deadline, narrator: &Narrator) -> (Files, Vec<Finding>) {
+    let start = Instant::now();
+    let progress = narrator.progress("looking at files", scope.paths.len());
     let (files, skipped) = scan::scan(&scope.root, &scope.paths, deadline, &progress);
-    if is_shown {
-        process::write_stderr("\r\x1b[K");
+    drop(progress);
+    narrator.took(start, || tally(&files));
+    for (path, scanned) in &files {
+        narrator.debug(|| format!("{}: {}", Printable::new(path), scanned.class.words()));
     }
     let mut findings = scope.findings.clone();
     if skipped > 0 {
@@ -288,13 +332,35 @@ fn scan_all(scope: &Scope, args: &CheckArgs, deadline: Deadline) -> (Files, Vec<
     (files, findings)
 }
 
+/// `SOPS files: 3, manifests: 4, …`
+fn tally(files: &Files) -> String {
+    let mut counts = std::collections::BTreeMap::new();
+    for scanned in files.values() {
+        *counts.entry(scanned.class.words()).or_insert(0_usize) += 1;
+    }
+    let counts: Vec<String> = counts.into_iter().map(|(words, count)| format!("{count} {words}")).collect();
+    format!("looked at: {}", counts.join(", "))
+}
+
 /// What shows only when files are held against each other.
-fn across(scope: &Scope, files: &Files, settings: &Settings, env: &Environment, report: &mut Report) -> Vec<Finding> {
+fn across(
+    scope: &Scope,
+    files: &Files,
+    settings: &Settings,
+    env: &Environment,
+    report: &mut Report,
+    narrator: &Narrator,
+) -> Vec<Finding> {
+    let start = Instant::now();
     let root = &scope.root;
     let directories = kustomizations::directories(files);
     let walk = kustomization::walk(&Tree::new(root), directories.iter().map(String::as_str));
     report.kustomizations = walk.kustomizations.len();
     report.generators = walk.ours().count();
+    narrator.took(start, || {
+        format!("kustomizations gone through: {}, generators of ours: {}", report.kustomizations, report.generators)
+    });
+    let start = Instant::now();
     let excerpts = Excerpts::new(root);
     let is_listed = |path: &str| scope.covers(path);
     let mut findings = kustomizations::check(&walk, files, &excerpts);
@@ -302,11 +368,13 @@ fn across(scope: &Scope, files: &Files, settings: &Settings, env: &Environment, 
     let generators =
         Generators { root, excerpts: &excerpts, walk: &walk, files, is_listed: &is_listed, looks_left, hints_left };
     findings.extend(generators.check());
+    findings.extend(OwnKinds { root, excerpts: &excerpts, walk: &walk, files }.check());
     findings.extend(Builds { root, walk: &walk, files, excerpts: &excerpts }.check());
     findings.extend(recipients::check(files, &Configs::new(root, files)));
     findings.extend(recipients::shared_keys(files));
     if let Some(days) = settings.max_age_days {
         findings.extend(recipients::stale(files, days, process::now(env)));
     }
+    narrator.took(start, || "files held against kustomizations and .sops.yaml".to_owned());
     findings
 }

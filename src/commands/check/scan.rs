@@ -7,6 +7,7 @@ use std::thread;
 
 use super::objects::Object;
 use super::sops_file::{self, SopsFile};
+use crate::commands::narrator::Progress;
 use crate::deadline::Deadline;
 use crate::findings::{Excerpt, Finding, Silences, rules};
 use crate::jail::{Reason, Root};
@@ -14,6 +15,7 @@ use crate::kustomization::FILE_NAMES;
 use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::creation_rules::{self, CreationRules};
+use crate::workers;
 use crate::yaml::{self, Position, YamlError};
 
 /// A file in a few words.
@@ -37,11 +39,25 @@ pub enum Class {
     Unparsed(YamlError),
 }
 
+impl Class {
+    /// What it is, for those who want to know what was looked at.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "creation rules",
+            Self::Objects(_) => "YAML in clear",
+            Self::Other => "of no interest",
+            Self::Sops(_) => "SOPS file",
+            Self::Template => "template",
+            Self::Unparsed(_) => "YAML that does not parse",
+        }
+    }
+}
+
 /// Files by their paths from the root.
 pub type Files = BTreeMap<String, Scanned>;
 
 /// Scans all files. What is left when the deadline passes stays out, and is counted.
-pub fn scan(root: &Root, paths: &[String], deadline: Deadline, progress: &(dyn Fn(usize) + Sync)) -> (Files, usize) {
+pub fn scan(root: &Root, paths: &[String], deadline: Deadline, progress: &Progress) -> (Files, usize) {
     let next = AtomicUsize::new(0);
     let results: Mutex<Files> = Mutex::new(BTreeMap::new());
     let work = || {
@@ -52,22 +68,15 @@ pub fn scan(root: &Root, paths: &[String], deadline: Deadline, progress: &(dyn F
             if deadline.left().is_zero() {
                 break;
             }
-            if index.is_multiple_of(256) {
-                progress(index);
-            }
+            progress.step();
             if let Some(scanned) = one(root, path) {
                 done.push((path.clone(), scanned));
             }
         }
         results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(done);
     };
-    let workers = thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 8));
-    thread::scope(|scope| {
-        for _ in 1..workers {
-            _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
-        }
-        work();
-    });
+    let threads = thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 8));
+    workers::share(threads, &work);
     let skipped = if deadline.left().is_zero() { paths.len().saturating_sub(next.load(Ordering::Relaxed)) } else { 0 };
     (results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()), skipped)
 }

@@ -30,10 +30,14 @@ pub struct Settings {
     only: Vec<&'static str>,
 }
 
-struct Ignored {
+/// An entry of `ignore`.
+pub struct Ignored {
     /// Empty: all.
     rules: Vec<&'static str>,
     paths: Option<Gitignore>,
+    /// Which entry it is, from 1, and the reason that it gives.
+    pub number: usize,
+    pub reason: Option<Printable>,
 }
 
 impl Settings {
@@ -87,8 +91,8 @@ impl Settings {
             for (name, key, value) in entries(value) {
                 match name {
                     "ignore" => {
-                        for item in elements(value) {
-                            self.ignored.push(ignored(item)?);
+                        for (number, item) in (1..).zip(elements(value)) {
+                            self.ignored.push(ignored(item, number)?);
                         }
                     }
                     "max_age" => {
@@ -117,20 +121,23 @@ impl Settings {
         Ok(())
     }
 
-    /// Sets the severity of a finding; `None` where the settings leave it out.
-    pub fn judge(&self, mut finding: Finding) -> Option<Finding> {
+    /// Sets the severity of a finding.
+    ///
+    /// # Errors
+    /// The settings leave it out; why, in words.
+    pub fn judge(&self, mut finding: Finding) -> Result<Finding, &'static str> {
         if !self.only.is_empty() && !self.only.contains(&finding.rule.id) {
-            return None;
+            return Err("--only asks for others");
         }
         if let Some(severity) = self.severities.get(finding.rule.id) {
-            finding.severity = (*severity)?;
+            finding.severity = severity.ok_or("the settings or --skip turn the rule off")?;
         }
-        (finding.severity >= self.severity).then_some(finding)
+        if finding.severity >= self.severity { Ok(finding) } else { Err("below --severity") }
     }
 
-    /// Whether the settings silence a finding.
-    pub fn ignores(&self, finding: &Finding) -> bool {
-        self.ignored.iter().any(|ignored| {
+    /// What in the settings silences a finding.
+    pub fn ignores(&self, finding: &Finding) -> Option<&Ignored> {
+        self.ignored.iter().find(|ignored| {
             let is_rule = ignored.rules.is_empty() || ignored.rules.contains(&finding.rule.id);
             let is_path = ignored.paths.as_ref().is_none_or(|paths| {
                 let path = Path::new(&finding.file);
@@ -155,8 +162,8 @@ fn text(args: &CheckArgs, root: &Root) -> Result<Option<(Printable, Vec<u8>)>, R
     Ok(Some((Printable::new(FILE_NAME), bytes.into_vec())))
 }
 
-fn ignored(item: &Node) -> Result<Ignored, (String, &Node)> {
-    let mut ignored = Ignored { rules: Vec::new(), paths: None };
+fn ignored(item: &Node, number: usize) -> Result<Ignored, (String, &Node)> {
+    let mut ignored = Ignored { rules: Vec::new(), paths: None, number, reason: None };
     if !matches!(item.kind, Kind::Mapping(..)) {
         return Err(("an entry of ignore is a mapping with rules, paths and reason".to_owned(), item));
     }
@@ -177,7 +184,7 @@ fn ignored(item: &Node) -> Result<Ignored, (String, &Node)> {
                 let paths = builder.build().map_err(|_| ("these are no patterns of paths".to_owned(), value))?;
                 ignored.paths = Some(paths);
             }
-            "reason" => {}
+            "reason" => ignored.reason = scalar(value).map(Printable::new),
             _ => return Err((format!("there is no setting {} here", Printable::new(name)), key)),
         }
     }

@@ -1,5 +1,7 @@
 //! Two states of files: what each is, and how they are compared.
 
+use crate::commands::narrator::Narrator;
+use crate::commands::records;
 use crate::diff::{DigestKey, FileDiff, Snapshot, Status, compare};
 use crate::keys::Keyring;
 use crate::sops::inspect::{inspect_any, may_be_sops};
@@ -10,6 +12,7 @@ use crate::text::Printable;
 pub(super) struct Comparer<'a> {
     pub keys: Option<&'a Keyring<'a>>,
     pub digests: DigestKey,
+    pub narrator: &'a Narrator,
 }
 
 /// One state of a file.
@@ -56,7 +59,9 @@ impl Comparer<'_> {
             }
             _ => None,
         };
-        let (old, new) = match (self.snapshot(old, before, &mut warnings), self.snapshot(new, after, &mut warnings)) {
+        let (old, new) =
+            (self.snapshot(path, old, before, &mut warnings), self.snapshot(path, new, after, &mut warnings));
+        let (old, new) = match (old, new) {
             (Ok(old), Ok(new)) => (old, new),
             (Err(reason), _) | (_, Err(reason)) => return Some(FileDiff::new(name, Status::Unreadable(reason))),
         };
@@ -70,6 +75,7 @@ impl Comparer<'_> {
 
     fn snapshot(
         &self,
+        path: &str,
         state: State,
         content: Option<&[u8]>,
         warnings: &mut Vec<String>,
@@ -78,7 +84,11 @@ impl Comparer<'_> {
         let cleartext = match (self.keys, content) {
             (Some(keys), Some(content)) => match sops::decrypt(content, inspection.format, keys) {
                 Ok(cleartext) => Some(cleartext),
-                Err(SopsError::Key(_)) => None,
+                Err(error @ SopsError::Key(_)) => {
+                    let name = Printable::new(path);
+                    self.narrator.info(|| records::one_line(&records::of_sops(error).about(name)));
+                    None
+                }
                 Err(error) => {
                     warnings.push(format!("one side does not decrypt: {}", Printable::reason(&error.to_string())));
                     None

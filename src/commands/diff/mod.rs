@@ -8,12 +8,14 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Instant;
 
 use self::files::Comparer;
 use self::git::{Changed, Git};
 use self::objects::{Live, compare_secrets, secrets};
 use super::build::{self, Request};
 use super::decrypt::Decryptor;
+use super::narrator::Narrator;
 use super::records;
 use super::render::{Input, Parts, Revealed};
 use crate::cli::{DiffArgs, DiffForm};
@@ -32,6 +34,7 @@ use crate::sops::data_key::display_name;
 use crate::sops::inspect::{inspect, may_be_sops};
 use crate::sops::{Format, Redacted, store};
 use crate::text::Printable;
+use crate::walk;
 use crate::yaml::{self, Node};
 
 /// Compares.
@@ -47,8 +50,14 @@ pub fn diff(args: &DiffArgs, env: &Environment, deadline: Deadline) -> Result<Ou
         true => None,
         false => Some(Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?),
     };
-    let comparer = Comparer { keys: keyring.as_ref(), digests: digest_key()? };
-    let run = Run { args, env, deadline, policy, comparer: &comparer };
+    let narrator = Narrator::of(args.more, args.quiet, env);
+    match &keyring {
+        Some(keyring) => narrator.keys(|| keyring.describe()),
+        None => narrator.info(|| "keys: none is used".to_owned()),
+    }
+    let comparer = Comparer { keys: keyring.as_ref(), digests: digest_key()?, narrator: &narrator };
+    let run = Run { args, env, deadline, policy, comparer: &comparer, narrator: &narrator };
+    let start = Instant::now();
     let is_driver = env.var_os("GIT_DIFF_PATH_COUNTER").is_some();
     let (diffs, is_driver) = match (args.sides.as_slice(), args.paths.is_empty()) {
         ([path, old, _, _, new, _, _], true) | ([path, old, _, _, new, _, _, _, _], true) if is_driver => {
@@ -67,6 +76,10 @@ pub fn diff(args: &DiffArgs, env: &Environment, deadline: Deadline) -> Result<Ou
                 .into());
         }
     };
+    narrator.took(start, || {
+        let count = diffs.iter().filter(|diff| !diff.is_empty()).count();
+        format!("SOPS files or Secrets compared: {}, with differences: {count}", diffs.len())
+    });
     Ok(run.report(&diffs, is_driver))
 }
 
@@ -91,6 +104,7 @@ struct Run<'a> {
     deadline: Deadline,
     policy: KeyPolicy,
     comparer: &'a Comparer<'a>,
+    narrator: &'a Narrator,
 }
 
 impl Run<'_> {
@@ -160,7 +174,7 @@ impl Run<'_> {
                 variables: Vec::new(),
                 flags: Vec::new(),
             };
-            let manifests = build::build(&request, self.env, self.deadline)?.into_bytes();
+            let manifests = build::build(&request, self.env, self.deadline, self.narrator)?.into_bytes();
             let documents = yaml::parse(manifests.expose())
                 .map_err(|error| Record::new(Failure::Generator, format!("kustomize's output: {error}")))?;
             return Ok(documents.into_iter().map(|document| document.root).collect());
@@ -169,7 +183,7 @@ impl Run<'_> {
         let root = Root::discover(self.env).map_err(records::of_file)?;
         let keyring =
             Keyring::from_environment(self.env, self.policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-        let decryptor = Decryptor::new(&root, &keyring, self.env)?;
+        let decryptor = Decryptor::new(&root, &keyring, self.env)?.narrated(self.narrator);
         let parts = Parts::of(input, &decryptor, self.env.current_dir())?;
         let mut objects = Vec::new();
         for revealed in parts.open()? {
@@ -196,10 +210,15 @@ impl Run<'_> {
             [] => return Ok(Vec::new()),
         };
         let before = git.tree(&before)?;
+        self.narrator.info(|| format!("git: before is tree {}", before.as_str()));
         let mut diffs = Vec::new();
         match after {
             Some(after) => {
-                let changed = git.changed(&before, &git.tree(&after)?, paths)?;
+                let after = git.tree(&after)?;
+                let changed = git.changed(&before, &after, paths)?;
+                self.narrator
+                    .info(|| format!("git: after is tree {}; {} files changed", after.as_str(), changed.len()));
+                let progress = self.narrator.progress("comparing files", changed.len());
                 for chunk in changed.chunks(limits::GIT_FILES) {
                     let ids: Vec<_> = chunk.iter().flat_map(|file| [&file.before, &file.after]).flatten().collect();
                     let mut contents = git.contents(&ids)?.into_iter();
@@ -207,12 +226,18 @@ impl Run<'_> {
                         let mut next = |id: &Option<git::ObjectId>| id.as_ref().and_then(|_| contents.next().flatten());
                         let (old, new) = (next(&file.before), next(&file.after));
                         diffs.extend(self.comparer.files(&file.name(), old.as_deref(), new.as_deref()));
+                        progress.step();
                     }
                 }
             }
             None => {
                 let root = Root::with(&git.top()?).map_err(records::of_file)?;
-                for chunk in git.listed(&before, paths)?.chunks(limits::GIT_FILES) {
+                let listed = git.listed(&before, paths)?;
+                self.narrator.info(|| {
+                    format!("git: after is the working tree {}; {} files", walk::printable(root.path()), listed.len())
+                });
+                let progress = self.narrator.progress("comparing files", listed.len());
+                for chunk in listed.chunks(limits::GIT_FILES) {
                     let ids: Vec<_> = chunk.iter().filter_map(|file| file.before.as_ref()).collect();
                     let mut contents = git.contents(&ids)?.into_iter();
                     for file in chunk {
@@ -221,6 +246,7 @@ impl Run<'_> {
                         if old != new {
                             diffs.extend(self.comparer.files(&file.name(), old.as_deref(), new.as_deref()));
                         }
+                        progress.step();
                     }
                 }
             }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 use super::report::{FileEntry, Problem};
 use super::{access, look};
+use crate::commands::narrator::Narrator;
 use crate::commands::records;
 use crate::deadline::Deadline;
 use crate::jail::{self, Root};
@@ -18,6 +20,7 @@ use crate::recipient::{Names, Recipient, RecipientId};
 use crate::sops::{Format, MasterKey, inspect};
 use crate::text::Printable;
 use crate::walk;
+use crate::workers;
 
 /// What was found before recipients have numbers and names.
 pub struct Gathered {
@@ -42,6 +45,7 @@ pub struct Gatherer<'a> {
     /// Whether files are really opened.
     pub tries: bool,
     pub deadline: Deadline,
+    narrator: &'a Narrator,
     claims: Claims<'a>,
     met: Mutex<Met>,
     /// SOPS files found so far.
@@ -85,8 +89,9 @@ const NAMES_BYTES: usize = 1 << 20;
 const MOST_THREADS: usize = 8;
 
 impl<'a> Gatherer<'a> {
-    pub fn new(keyring: &'a Keyring<'a>, tries: bool, deadline: Deadline) -> Self {
-        Self { keyring, tries, deadline, claims: keyring.claims(), met: Mutex::default(), found: AtomicUsize::new(0) }
+    pub fn new(keyring: &'a Keyring<'a>, tries: bool, deadline: Deadline, narrator: &'a Narrator) -> Self {
+        let (claims, met, found) = (keyring.claims(), Mutex::default(), AtomicUsize::new(0));
+        Self { keyring, tries, deadline, narrator, claims, met, found }
     }
 
     /// Looks at the files named and those in the directories named.
@@ -135,7 +140,10 @@ impl<'a> Gatherer<'a> {
                 return;
             }
         };
+        let start = Instant::now();
         let listing = walk::files(path);
+        let count = listing.files.len();
+        self.narrator.took(start, || format!("{}: {count} files listed, as git sees them", walk::printable(path)));
         problems.extend(
             listing.problems.into_iter().map(|(path, why)| Problem { path: path.to_string(), message: why.to_owned() }),
         );
@@ -155,6 +163,7 @@ impl<'a> Gatherer<'a> {
     fn look_at_all(&self, items: &[Item], most_listed: usize) -> Vec<Outcome> {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::new());
+        let progress = self.narrator.progress("looking at files", items.len());
         let work = || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -164,17 +173,12 @@ impl<'a> Gatherer<'a> {
                 } else {
                     self.look_at(item, most_listed)
                 };
+                progress.step();
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, outcome));
             }
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        thread::scope(|scope| {
-            for _ in 1..threads.min(items.len()) {
-                // Where no further thread can be had, those that run do the work.
-                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
-            }
-            work();
-        });
+        workers::share(threads.min(items.len()), &work);
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         results.sort_by_key(|(index, _)| *index);
         results.into_iter().map(|(_, outcome)| outcome).collect()
@@ -210,7 +214,17 @@ impl<'a> Gatherer<'a> {
                 let groups = inspection.metadata.key_groups.iter().map(|group| self.meet(&group.0)).collect();
                 let mut file = look::describe(&item.shown, by_name, &mut inspection, groups, most_listed);
                 if self.tries {
-                    file.opens = Some(access::really_open(&item.shown, bytes, inspection.format, self.keyring));
+                    let start = Instant::now();
+                    let opens = access::really_open(&item.shown, bytes, inspection.format, self.keyring);
+                    self.narrator.debug_took(start, || {
+                        let name = Printable::new(&item.shown);
+                        if opens.ok {
+                            format!("{name}: opens")
+                        } else {
+                            format!("{name}: {}", opens.reasons.join("; "))
+                        }
+                    });
+                    file.opens = Some(opens);
                 }
                 Outcome { file: Some(file), ..Outcome::default() }
             }

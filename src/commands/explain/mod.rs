@@ -13,9 +13,11 @@ mod table;
 mod text;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use self::gather::{Gathered, Gatherer};
 use self::report::{Asked, Fact, FileEntry, IdentitySource, RecipientEntry, Report};
+use super::narrator::Narrator;
 use crate::cli::{ExplainArgs, ExplainOutput};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -42,14 +44,22 @@ pub fn explain(args: &ExplainArgs, env: &Environment, deadline: Deadline) -> Res
     let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let here = [PathBuf::from(".")];
     let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
-    let gathered = Gatherer::new(&keyring, args.tries, deadline).gather(paths);
+    let narrator = Narrator::new(args.verbosity, env);
+    let narrator = if policy.terminal { narrator.without_progress() } else { narrator };
+    narrator.keys(|| keyring.describe());
+    let start = Instant::now();
+    let gathered = Gatherer::new(&keyring, args.tries, deadline, &narrator).gather(paths);
+    narrator.took(start, || {
+        let (files, recipients) = (gathered.files.len(), gathered.recipients.len());
+        format!("SOPS files: {files}, recipients: {recipients}, problems: {}", gathered.problems.len())
+    });
     let report = conclude(gathered, &keyring.describe(), args);
     let paint = args.color.color.paint(env, process::stdout_is_terminal());
     let shown = match args.output {
         ExplainOutput::Html => html::page(&report),
         ExplainOutput::Json => json(&report)?,
         ExplainOutput::Table => table::table(&report, paint),
-        ExplainOutput::Schema | ExplainOutput::Text => text::tree(&report, args.values, paint),
+        ExplainOutput::Schema | ExplainOutput::Text => text::tree(&report, args.values, args.verbosity.quiet, paint),
     };
     let bytes = Secret::new(shown.into_bytes());
     Ok(if report.has_findings() { Output::findings(bytes) } else { Output::new(bytes) })

@@ -40,8 +40,8 @@ impl Branch {
     }
 }
 
-/// Draws the report: a single file (`with_values`: every file) whole, several by key set.
-pub fn tree(report: &Report, with_values: bool, paint: Paint) -> String {
+/// Draws the report: a single file (`with_values`: every file) whole, several by key set. `is_brief`: files alone.
+pub fn tree(report: &Report, with_values: bool, is_brief: bool, paint: Paint) -> String {
     let mut out = String::new();
     match &report.asked {
         Some(asked) => answer(report, asked, paint, &mut out),
@@ -54,8 +54,10 @@ pub fn tree(report: &Report, with_values: bool, paint: Paint) -> String {
             } else {
                 key_sets(report, paint, &mut out);
             }
-            identities(report, paint, &mut out);
-            summary(report, paint, &mut out);
+            if !is_brief {
+                identities(report, paint, &mut out);
+                summary(report, paint, &mut out);
+            }
         }
     }
     for problem in &report.problems {
@@ -364,7 +366,17 @@ fn summary(report: &Report, paint: Paint, out: &mut String) {
     let opened = report.files.iter().filter(|file| file.opens.as_ref().is_some_and(|opens| opens.ok)).count();
     let you = match report.tried {
         true => format!("your keys opened {opened}"),
-        false => format!("you can open {}, perhaps {}, not {}", count("yes"), count("maybe"), count("no")),
+        false => {
+            let counts = [(count("yes"), ""), (count("maybe"), "perhaps "), (count("no"), "not ")];
+            let parts =
+                counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{word}{count}"));
+            match parts.collect::<Vec<_>>().join(", ") {
+                none if count("yes") + count("maybe") == 0 && !none.is_empty() => {
+                    "you can open none of them".to_owned()
+                }
+                parts => format!("you can open {parts}"),
+            }
+        }
     };
     let findings: usize = report.files.iter().map(|file| file.findings.len()).sum();
     let findings = if findings > 0 { format!("; {}", paint.red(counted(findings, "finding"))) } else { String::new() };

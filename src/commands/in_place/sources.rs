@@ -45,6 +45,11 @@ impl<'a> Sources<'a> {
         Self::of(root, keys, authority, files.collect())
     }
 
+    /// How many files there are.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
     /// The file with this MAC, verified; `None` where there is none.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! What is to be rendered: generator manifests, encrypted manifests and plain objects, from a file or standard input.
+//! What is to be rendered: generator manifests, encrypted manifests, plain objects, or the call of a function with all of
+//! these in it; from a file or standard input.
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +7,16 @@ use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
 use crate::generator::Generator;
-use crate::host::Config;
+use crate::host::{Config, ResourceList};
 use crate::jail;
 use crate::limits;
 use crate::path::SourcePath;
 use crate::process;
 use crate::sops::{Format, inspect};
-use crate::yaml::{self, Kind, Node};
+use crate::yaml::writer::write_like_sops;
+use crate::yaml::{self, Document, Kind, Node};
 
-use super::super::records;
+use super::super::{encrypted, records, transform};
 
 /// What was handed over.
 pub(in crate::commands) struct Input {
@@ -24,6 +26,8 @@ pub(in crate::commands) struct Input {
     pub folder: Option<PathBuf>,
     /// Whether plain objects may hold placeholders of this run.
     pub has_placeholders: bool,
+    /// The call that the parts were taken from, if it was one.
+    pub call: Option<ResourceList>,
 }
 
 /// One thing to render.
@@ -32,6 +36,8 @@ pub(in crate::commands) enum Part {
     Encrypted(SourcePath, Vec<u8>),
     /// The same within a stream: whoever made that has changed the order, so that no MAC fits.
     EncryptedInStream(SourcePath, Vec<u8>),
+    /// The config of a function call, by its number.
+    Function(usize),
     /// A manifest of a generator.
     Generator(Config),
     /// An object that is final already.
@@ -61,7 +67,7 @@ impl Input {
     /// # Errors
     /// It is not YAML, or empty.
     pub fn of_kustomize(bytes: Vec<u8>) -> Result<Self, Error> {
-        Ok(Self { parts: parts(bytes, None)?, folder: None, has_placeholders: true })
+        Ok(Self { parts: parts(bytes, None)?, folder: None, has_placeholders: true, call: None })
     }
 
     /// Whether there are encrypted manifests.
@@ -69,14 +75,53 @@ impl Input {
         self.parts.iter().any(|part| matches!(part, Part::Encrypted(..) | Part::EncryptedInStream(..)))
     }
 
+    /// Whether there are encrypted manifests whose order may have changed, so that no MAC of theirs can be verified.
+    pub fn has_reordered(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::EncryptedInStream(..)))
+    }
+
     fn from(target: Option<&Path>, bytes: Vec<u8>, env: &Environment) -> Result<Self, Error> {
         let folder = target
             .and_then(|path| env.current_dir().map(|dir| dir.join(path)))
             .and_then(|path| Some(path.parent()?.to_owned()));
+        if ResourceList::is_in(&bytes) {
+            let call = ResourceList::parse(bytes, &Generator::is_known).map_err(|error| records::of_host(&error))?;
+            return Ok(Self { parts: parts_of_call(&call)?, folder, has_placeholders: false, call: Some(call) });
+        }
         let name = target.and_then(Path::file_name).and_then(|name| name.to_str());
-        Ok(Self { parts: parts(bytes, name)?, folder, has_placeholders: false })
+        Ok(Self { parts: parts(bytes, name)?, folder, has_placeholders: false, call: None })
     }
 }
+
+/// What a function would give back: the items, decrypted by `Decrypt`, and what generators make.
+fn parts_of_call(call: &ResourceList) -> Result<Vec<Part>, Error> {
+    let mut parts = Vec::new();
+    let mut encrypted = 0_usize;
+    for (number, item) in (1_usize..).zip(call.echoed()) {
+        if encrypted::field(&item, "sops").is_some_and(encrypted::is_stanza) && !encrypted::is_opted_out(&item) {
+            encrypted = encrypted.saturating_add(1);
+            if encrypted > limits::SOURCES {
+                let message = format!("more than {} encrypted items", limits::SOURCES);
+                return Err(Record::new(Failure::Generator, message).hint("split the package").into());
+            }
+            let name = format!("item-{number}.yaml");
+            let text = write_like_sops(&[Document { root: item, ..Document::default() }], SOPS_INDENT);
+            parts.push(Part::EncryptedInStream(path_of(Some(&name)), text.into_bytes()));
+        } else {
+            parts.push(Part::Plain(item));
+        }
+    }
+    match call.configs() {
+        [config] if config.is_handed_over() && transform::is_decrypt(config.manifest()) => {
+            transform::check_caller(call, config.manifest())?;
+        }
+        configs => parts.extend((0..configs.len()).map(Part::Function)),
+    }
+    Ok(parts)
+}
+
+/// Indentation that sops writes with.
+const SOPS_INDENT: usize = 4;
 
 /// Takes a text apart. `name` is that of its file.
 fn parts(bytes: Vec<u8>, name: Option<&str>) -> Result<Vec<Part>, Error> {

@@ -10,12 +10,14 @@ mod parts;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 pub(super) use self::input::Input;
 pub(super) use self::parts::{Parts, Revealed};
 use super::build::{self, Request};
 use super::decrypt::Decryptor;
-use super::records;
+use super::narrator::Narrator;
+use super::{generate, records};
 use crate::cli::RenderArgs;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -23,10 +25,12 @@ use crate::error::{Error, Failure, Record};
 use crate::generator::{self, Assurance};
 use crate::jail::Root;
 use crate::keys::{KeyPolicy, Keyring};
+use crate::path::SourcePath;
 use crate::process::{self, Output};
 use crate::secret::Secret;
 use crate::sops::{Format, KeyService, Redacted, SopsError};
 use crate::text::Printable;
+use crate::walk;
 use crate::yaml::Node;
 
 /// Variables that the Argo CD command line reads, on whatever machine; all others of that name are the server's.
@@ -46,33 +50,48 @@ pub fn render(args: &RenderArgs, env: &Environment, deadline: Deadline) -> Resul
     }
     let policy = KeyPolicy { allow_exec: !args.keyless, terminal: false, deadline: Some(deadline.instant()) };
     let target = args.target.as_deref().filter(|target| *target != Path::new("-"));
-    let redaction = Redaction { level: Level::of(args), unopened: AtomicUsize::new(0) };
+    let narrator = Narrator::new(args.verbosity, env);
+    let redaction = Redaction { level: Level::of(args), unopened: AtomicUsize::new(0), narrator: &narrator };
+    narrator.info(|| redaction.level.words().to_owned());
     let (objects, assurance) = match target {
         Some(dir) if dir.is_dir() => {
             let request = request(args, dir, policy);
             if args.reveal {
-                return build::build(&request, env, deadline);
+                return build::build(&request, env, deadline, &narrator);
             }
             redaction.directory(&request, env, deadline)?
         }
         _ => {
             let input = Input::read(target, env, deadline)?;
+            let start = Instant::now();
             let root = Root::discover(env).map_err(records::of_file)?;
             let keyring =
                 Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-            let decryptor = Decryptor::new(&root, &keyring, env)?;
-            let parts = Parts::of(input, &decryptor, env.current_dir())?;
-            if args.reveal {
-                return Ok(Output::new(parts.reveal()?));
+            let decryptor = Decryptor::new(&root, &keyring, env)?.narrated(&narrator);
+            narrator.info(|| format!("root: {}; {} parts to render", walk::printable(root.path()), input.parts.len()));
+            if redaction.level != Level::Keyless {
+                narrator.keys(|| keyring.describe());
             }
-            (parts.redact(&redaction)?, redaction.assurance())
+            let _progress = narrator.progress("rendering", 0);
+            if args.reveal {
+                return match input.call {
+                    Some(call) => generate::answer_function(call, &decryptor, env.current_dir()),
+                    None => Parts::of(input, &decryptor, env.current_dir())?.reveal(),
+                }
+                .map(Output::new);
+            }
+            let has_reordered = input.has_reordered();
+            let parts = Parts::of(input, &decryptor, env.current_dir())?;
+            let objects = parts.redact(&redaction)?;
+            narrator.took(start, || format!("{} objects rendered", objects.len()));
+            (objects, if has_reordered { Assurance::Keyless } else { redaction.assurance() })
         }
     };
     let unopened = redaction.unopened.into_inner();
-    if unopened > 0 && !args.quiet {
+    if unopened > 0 {
         let files = if unopened == 1 { "file" } else { "files" };
-        process::write_stderr(&format!(
-            "unsops: note: no key opened {unopened} {files}, whose content is not checked; --verify says why\n"
+        narrator.note(format!(
+            "no key opened {unopened} {files}, whose content is not checked; --verbose or --verify says why"
         ));
     }
     Ok(Output::new(Secret::new(generator::finish(objects, assurance, !args.for_validators).into_bytes())))
@@ -116,6 +135,14 @@ enum Level {
 }
 
 impl Level {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Any => "keys: whatever opens a file; without, its values are redacted all the same",
+            Self::Keyless => "keys: none is used",
+            Self::Verified => "keys: every file has to open",
+        }
+    }
+
     fn of(args: &RenderArgs) -> Self {
         match (args.keyless, args.verify) {
             (true, _) => Self::Keyless,
@@ -126,24 +153,32 @@ impl Level {
 }
 
 /// How files are redacted, and how many were not opened though keys were tried.
-pub(super) struct Redaction {
+pub(super) struct Redaction<'a> {
     level: Level,
     unopened: AtomicUsize,
+    narrator: &'a Narrator,
 }
 
-impl Redaction {
-    /// One without keys.
-    fn keyless() -> Self {
-        Self { level: Level::Keyless, unopened: AtomicUsize::new(0) }
+impl Redaction<'_> {
+    /// The same without keys.
+    fn keyless(&self) -> Self {
+        Self { level: Level::Keyless, unopened: AtomicUsize::new(0), ..*self }
     }
 
-    fn file(&self, file: &[u8], format: Format, keys: &dyn KeyService) -> Result<Redacted, SopsError> {
+    fn file(
+        &self,
+        source: &SourcePath,
+        file: &[u8],
+        format: Format,
+        keys: &dyn KeyService,
+    ) -> Result<Redacted, SopsError> {
         if self.level == Level::Keyless {
             return Redacted::without_keys(file, format);
         }
         match Redacted::with_keys(file, format, keys) {
-            Err(SopsError::Key(_)) if self.level == Level::Any => {
+            Err(error @ SopsError::Key(_)) if self.level == Level::Any => {
                 self.unopened.fetch_add(1, Ordering::Relaxed);
+                self.narrator.info(|| records::one_line(&records::of_source(source, error)));
                 Redacted::without_keys(file, format)
             }
             result => result,
@@ -162,7 +197,7 @@ impl Redaction {
         env: &Environment,
         deadline: Deadline,
     ) -> Result<(Vec<Node>, Assurance), Error> {
-        let manifests = build::build_with(request, env, deadline, &|config, stdin, dir, decryptor| {
+        let manifests = build::build_with(request, env, deadline, self.narrator, &|config, stdin, dir, decryptor| {
             parts::answer_legacy(config, stdin, dir, decryptor, self)
         })?;
         let input = Input::of_kustomize(manifests.into_exposed())?;
@@ -172,7 +207,7 @@ impl Redaction {
         let keyring = Keyring::from_environment(env, KeyPolicy::default())
             .map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
         let decryptor = Decryptor::new(&root, &keyring, env)?;
-        let objects = Parts::of(input, &decryptor, None)?.redact(&Self::keyless())?;
+        let objects = Parts::of(input, &decryptor, None)?.redact(&self.keyless())?;
         Ok((objects, if has_encrypted { Assurance::Keyless } else { self.assurance() }))
     }
 }

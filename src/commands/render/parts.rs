@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use super::Redaction;
 use super::input::{Input, Part};
 use crate::commands::decrypt::{Decryptor, Make, Places};
-use crate::commands::generate::{collect, of_generator};
+use crate::commands::generate::{annotations_of, collect, of_generator};
 use crate::commands::{policy, records, transform};
 use crate::error::{Error, Failure, Record};
 use crate::generator::{self, Generator, HostAnnotations, Piece, RedactedPiece};
-use crate::host::{AnnotationPolicy, Config, Legacy};
+use crate::host::{Config, Legacy, ResourceList};
 use crate::path::SourcePath;
 use crate::secret::{Secret, SecretBytes};
 use crate::sops::{self, Redacted};
@@ -23,6 +23,7 @@ pub(in crate::commands) struct Parts<'a> {
     current_dir: Option<&'a Path>,
     folder: Option<PathBuf>,
     has_placeholders: bool,
+    call: Option<ResourceList>,
     decryptor: &'a Decryptor<'a>,
 }
 
@@ -35,6 +36,8 @@ enum Parsed {
 enum Content {
     /// In files.
     Files,
+    /// In files, or among the items of a function call; the number of its config there.
+    Function(usize),
     /// Here: an encrypted manifest, as the only file of a generator.
     Given(Vec<u8>),
     /// The same, from a stream; it can be redacted only without keys.
@@ -44,6 +47,7 @@ enum Content {
 impl<'a> Parts<'a> {
     /// Parses what is to be generated. Sources start at `current_dir`, or else where the input lies.
     pub fn of(mut input: Input, decryptor: &'a Decryptor<'a>, current_dir: Option<&'a Path>) -> Result<Self, Error> {
+        let call = input.call.take();
         let parts = collect(std::mem::take(&mut input.parts).into_iter().map(|part| match part {
             Part::Encrypted(path, bytes) => {
                 around(&path).map(|generator| Parsed::Generator(generator, Content::Given(bytes)))
@@ -52,10 +56,14 @@ impl<'a> Parts<'a> {
                 around(&path).map(|generator| Parsed::Generator(generator, Content::GivenInStream(bytes)))
             }
             Part::Generator(config) => parse(&config).map(|generator| Parsed::Generator(generator, Content::Files)),
+            Part::Function(number) => match call.as_ref().and_then(|call| call.configs().get(number)) {
+                Some(config) => parse(config).map(|generator| Parsed::Generator(generator, Content::Function(number))),
+                None => Err(vec![Record::new(Failure::Internal, "a function call lost its config")]),
+            },
             Part::Plain(node) => Ok(Parsed::Plain(node)),
         }))?;
         let Input { folder, has_placeholders, .. } = input;
-        Ok(Self { parts, current_dir, folder, has_placeholders, decryptor })
+        Ok(Self { parts, current_dir, folder, has_placeholders, call, decryptor })
     }
 
     /// Reads the sources of a generator and makes something of each.
@@ -65,12 +73,18 @@ impl<'a> Parts<'a> {
         content: &Content,
         make: &Make<'_, T>,
     ) -> Result<BTreeMap<SourcePath, T>, Vec<Record>> {
-        let bases: Vec<&Path> = self.current_dir.into_iter().chain(self.folder.as_deref()).collect();
-        let in_band = |_: &SourcePath| match content {
+        let config = match content {
+            Content::Function(number) => self.call.as_ref().and_then(|call| Some((call, call.configs().get(*number)?))),
+            Content::Files | Content::Given(_) | Content::GivenInStream(_) => None,
+        };
+        let current_dir = self.current_dir.map(|dir| config.map_or(dir, |(_, config)| config.base_dir(dir)));
+        let bases: Vec<&Path> = current_dir.into_iter().chain(self.folder.as_deref()).collect();
+        let in_band = |source: &SourcePath| match content {
             Content::Files => None,
+            Content::Function(_) => config.and_then(|(call, config)| call.in_band(config, source)),
             Content::Given(bytes) | Content::GivenInStream(bytes) => Some(bytes.clone()),
         };
-        self.decryptor.map_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band }, make)
+        self.decryptor.map_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band, ahead: None }, make)
     }
 
     /// All objects, redacted.
@@ -79,13 +93,14 @@ impl<'a> Parts<'a> {
             Pieces(Vec<RedactedPiece>),
             Plain(&'p Node),
         }
-        let make = |file: &[u8], format| redaction.file(file, format, self.decryptor.keys());
-        let keyless = |file: &[u8], format| Redacted::without_keys(file, format);
+        let make =
+            |source: &SourcePath, file: &[u8], format| redaction.file(source, file, format, self.decryptor.keys());
+        let keyless = |_: &SourcePath, file: &[u8], format| Redacted::without_keys(file, format);
         let done = collect(self.parts.iter().map(|part| match part {
             Parsed::Plain(node) => Ok(Done::Plain(node)),
             Parsed::Generator(generator, content) => {
                 let make: &Make<'_, Redacted> = match content {
-                    Content::Files | Content::Given(_) => &make,
+                    Content::Files | Content::Function(_) | Content::Given(_) => &make,
                     Content::GivenInStream(_) => &keyless,
                 };
                 let redacted = self.map(generator, content, make)?;
@@ -95,16 +110,22 @@ impl<'a> Parts<'a> {
                 pieces.map(Done::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
             }
         }))?;
-        let pieces = done.iter().flat_map(|done| match done {
+        let own = self.parts.iter().zip(&done).filter(|(part, _)| !self.is_echoed(part));
+        let pieces = own.flat_map(|(_, done)| match done {
             Done::Pieces(pieces) => pieces.as_slice(),
             Done::Plain(_) => &[],
         });
         let unique = RedactedPiece::check_unique(pieces);
         collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
+        let annotations =
+            self.call.as_ref().map_or(HostAnnotations::Keep, |call| annotations_of(call.annotation_policy()));
         let mut objects = Vec::new();
         for done in done {
             match done {
-                Done::Pieces(pieces) => objects.extend(pieces.into_iter().flat_map(RedactedPiece::into_objects)),
+                Done::Pieces(pieces) => {
+                    let made = pieces.into_iter().flat_map(RedactedPiece::into_objects);
+                    objects.extend(made.map(|object| generator::for_host(object, annotations)));
+                }
                 Done::Plain(node) if self.has_placeholders => objects.push(node.clone()),
                 Done::Plain(node) => objects.push(generator::without_plain_values(node.clone())),
             }
@@ -112,16 +133,23 @@ impl<'a> Parts<'a> {
         Ok(objects)
     }
 
+    /// Whether a part is an item that a function gives back as it came: a package may hold an encrypted file beside the
+    /// generator that decrypts it, so that both have the same name.
+    fn is_echoed(&self, part: &Parsed) -> bool {
+        self.call.is_some() && matches!(part, Parsed::Generator(_, Content::GivenInStream(_)))
+    }
+
     /// The plaintext of all parts, in pieces.
     pub fn open(&self) -> Result<Vec<Revealed<'_>>, Error> {
-        let make = |file: &[u8], format| sops::decrypt(file, format, self.decryptor.keys());
+        let make = |_: &SourcePath, file: &[u8], format| sops::decrypt(file, format, self.decryptor.keys());
         let revealed = collect(self.parts.iter().map(|part| match part {
             Parsed::Plain(node) => Ok(Revealed::Plain(node)),
             Parsed::Generator(generator, content) => {
                 let opened = self.map(generator, content, &make)?;
                 let get = |source: &SourcePath| opened.get(source).expect("every source was read, or `map` has failed");
                 let pieces = generator.render(&get);
-                pieces.map(Revealed::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
+                let own = |pieces: Vec<Piece<'_>>| pieces.into_iter().map(Piece::into_owned).collect();
+                pieces.map(own).map(Revealed::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
             }
         }))?;
         let pieces = || {
@@ -144,7 +172,7 @@ impl<'a> Parts<'a> {
                 stream.push_str("\n---\n");
             }
             match revealed {
-                Revealed::Pieces(pieces) => stream.push_str(generator::join(&pieces).expose()),
+                Revealed::Pieces(pieces) => stream.push_str(generator::join(pieces).expose()),
                 Revealed::Plain(node) => {
                     stream.push_str(&write_manifest(&Document { root: node.clone(), ..Document::default() }));
                 }
@@ -157,7 +185,7 @@ impl<'a> Parts<'a> {
 /// A part in plaintext.
 pub(in crate::commands) enum Revealed<'p> {
     /// What a generator made.
-    Pieces(Vec<Piece>),
+    Pieces(Vec<Piece<'static>>),
     /// An object as it was.
     Plain(&'p Node),
 }
@@ -180,12 +208,15 @@ pub(super) fn answer_legacy(
     }
     let generator = collect([parse(legacy.config())].into_iter())?;
     let generators = generator.into_iter().map(|generator| Parsed::Generator(generator, Content::Files)).collect();
-    let parts = Parts { parts: generators, current_dir: Some(dir), folder: None, has_placeholders: false, decryptor };
-    let annotations = match legacy.annotation_policy() {
-        AnnotationPolicy::Drop => HostAnnotations::Drop,
-        AnnotationPolicy::Keep => HostAnnotations::Keep,
-        AnnotationPolicy::Translate => HostAnnotations::Translate,
+    let parts = Parts {
+        parts: generators,
+        current_dir: Some(dir),
+        folder: None,
+        has_placeholders: false,
+        call: None,
+        decryptor,
     };
+    let annotations = annotations_of(legacy.annotation_policy());
     let objects = parts.redact(redaction)?;
     let texts: Vec<String> = objects.into_iter().map(|object| generator::text_of(object, annotations)).collect();
     if legacy.is_transformer() {

@@ -7,11 +7,13 @@ mod objects;
 mod properties;
 mod sops_secret_generator;
 
+use std::borrow::Cow;
+
 use super::error::Sentence;
 use super::fields::Findings;
 use super::source::{Opened, Source};
 use super::{Fault, Generator, GeneratorError, Piece, join};
-use crate::secret::SecretBytes;
+use crate::secret::Secret;
 use crate::sops::store::{Format, load_plain};
 use crate::yaml::{self, Node};
 
@@ -28,25 +30,25 @@ fn parse(manifest: &str) -> Result<Generator, Vec<GeneratorError>> {
 }
 
 /// Renders a manifest over files in plaintext.
-fn render(manifest: &str, files: &[(&str, &[u8])]) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+fn render(manifest: &str, files: &[(&str, &[u8])]) -> Result<Vec<Piece<'static>>, Vec<GeneratorError>> {
     let plain = |&(path, text): &(&str, &[u8])| {
         let format = Format::from_path(path);
         (path.to_owned(), format, load_plain(format, text).unwrap_or_default(), text.to_vec())
     };
     let generator = parse(manifest)?;
     let files: Vec<_> = files.iter().map(plain).collect();
-    let open: &super::Opener<'_> = &|source: &Source, _| {
+    let open: &super::Opener<'_, '_> = &|source: &Source, _| {
         let named = files.iter().find(|(path, ..)| path == source.path.as_str());
         let (_, format, tree, text) = named.expect("a file of the test");
-        Ok(Opened { source, format: *format, tree, text: SecretBytes::new(text.clone()) })
+        Ok(Opened { source, format: *format, tree, text: Secret::new(Cow::Borrowed(text.as_slice())) })
     };
-    generator.render_opened(open)
+    Ok(generator.render_opened(open)?.into_iter().map(Piece::into_owned).collect())
 }
 
 /// The objects of a rendered manifest, read by another YAML reader.
 fn objects(manifest: &str, files: &[(&str, &[u8])]) -> Vec<serde_json::Value> {
     let pieces = render(manifest, files).unwrap_or_else(|errors| panic!("{errors:?}"));
-    read(join(&pieces).expose())
+    read(join(pieces).expose())
 }
 
 fn read(stream: &str) -> Vec<serde_json::Value> {

@@ -5,6 +5,8 @@
 
 mod call;
 #[cfg(any(feature = "azure", feature = "gcp"))]
+mod clock;
+#[cfg(any(feature = "azure", feature = "gcp"))]
 mod jwt;
 mod tls;
 
@@ -21,6 +23,8 @@ use tokio::runtime::{Builder, Runtime};
 #[cfg(feature = "aws")]
 pub(super) use self::call::exchange;
 pub(super) use self::call::{CallError, Reply, is_code};
+#[cfg(any(feature = "azure", feature = "gcp"))]
+pub(super) use self::clock::clock_hint;
 #[cfg(any(feature = "azure", feature = "gcp"))]
 pub(super) use self::jwt::{AssertionKey, JwtAlgorithm, issued_at};
 pub(super) use self::tls::{Roots, TlsConfig, TlsError};
@@ -73,7 +77,11 @@ impl<'env> Network<'env> {
 
     /// The TLS configuration for services whose roots the operator did not name.
     pub(super) fn tls(&self) -> Result<&TlsConfig, TlsError> {
-        self.tls.get_or_init(|| TlsConfig::new(self.roots()?, None)).as_ref().map_err(Clone::clone)
+        let config = || match self.environment.var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
+            Some(_) => TlsConfig::new(self.roots()?, None),
+            None => TlsConfig::of_machine(),
+        };
+        self.tls.get_or_init(config).as_ref().map_err(Clone::clone)
     }
 
     /// The root certificates of this machine.

@@ -22,10 +22,27 @@ const STEPS: usize = 10_000;
 
 /// A compiled pattern.
 pub(super) struct Pattern {
-    /// `None`: Go refuses the pattern, which sops takes for "never matches".
-    regex: Option<Regex>,
+    matcher: Matcher,
     /// Steps of the compiled pattern: what a byte of text costs at most.
     pub(super) steps: usize,
+}
+
+/// What a pattern is held against a text by.
+enum Matcher {
+    /// Go refuses the pattern, which sops takes for "never matches".
+    Nothing,
+    /// The text is one of these words.
+    Words(Vec<String>),
+    /// The pattern occurs in the text.
+    Regex(Regex),
+}
+
+/// The words of `^(data|stringData)$`, the form in which nearly all patterns are written; to compile it as an expression
+/// takes longer than to decrypt a small file.
+fn words(pattern: &str) -> Option<Vec<String>> {
+    let words = pattern.strip_prefix("^(")?.strip_suffix(")$")?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'|');
+    words.bytes().all(is_plain).then(|| words.split('|').map(str::to_owned).collect())
 }
 
 /// Why a pattern is not compiled.
@@ -43,25 +60,32 @@ impl Pattern {
         if pattern.len() > limits::REGEX_BYTES {
             return Err("is a regular expression of more than 4096 bytes");
         }
+        if let Some(words) = words(pattern) {
+            return Ok(Self { matcher: Matcher::Words(words), steps: pattern.len() });
+        }
         match Translator::translate(pattern) {
-            Err(Refused::Invalid) => Ok(Self { regex: None, steps: 0 }),
+            Err(Refused::Invalid) => Ok(Self { matcher: Matcher::Nothing, steps: 0 }),
             Err(Refused::Unsupported(reason)) => Err(reason),
             Ok(Piece { text, steps, .. }) => RegexBuilder::new(&text)
                 .nest_limit(4 * DEPTH)
                 .build()
-                .map(|regex| Self { regex: Some(regex), steps })
+                .map(|regex| Self { matcher: Matcher::Regex(regex), steps })
                 .map_err(|_| "is a regular expression too large to compile"),
         }
     }
 
     /// Whether Go refuses the pattern.
     pub(super) fn is_invalid(&self) -> bool {
-        self.regex.is_none()
+        matches!(self.matcher, Matcher::Nothing)
     }
 
     /// Says whether the pattern occurs anywhere in the text.
     pub(super) fn is_match(&self, text: &str) -> bool {
-        self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
+        match &self.matcher {
+            Matcher::Nothing => false,
+            Matcher::Words(words) => words.iter().any(|word| word == text),
+            Matcher::Regex(regex) => regex.is_match(text),
+        }
     }
 }
 
@@ -77,7 +101,7 @@ mod tests {
         for line in lines {
             let [go_pattern, go_matches]: [String; 2] = serde_json::from_str(line).expect("JSON");
             let Ok(pattern) = Pattern::compile(&go_pattern) else { panic!("{go_pattern:?} is not read") };
-            if pattern.regex.is_none() {
+            if pattern.is_invalid() {
                 assert_eq!(go_matches, "invalid", "{go_pattern:?}");
             } else {
                 let matches: String = texts.iter().map(|text| if pattern.is_match(text) { '1' } else { '0' }).collect();
@@ -161,10 +185,30 @@ mod tests {
     }
 
     #[test]
+    fn words_match_as_the_expression_does() {
+        for pattern in ["^(data|stringData)$", "^(a)$", "^()$", "^(a|)$", "^(a||b-c)$", "^(A_1|a)$"] {
+            let Ok(Pattern { matcher: Matcher::Words(_), .. }) = Pattern::compile(pattern) else { panic!("{pattern}") };
+            let Ok(words) = Pattern::compile(pattern) else { panic!("{pattern}") };
+            // A group without a name means the same.
+            let expression = pattern.replace('(', "(?:");
+            let Ok(expression) = Pattern::compile(&expression) else { panic!("{expression}") };
+            assert!(matches!(expression.matcher, Matcher::Regex(_)));
+            for text in
+                ["data", "stringData", "Data", "data\n", "\ndata", "xdata", "", "a", "b", "b-c", "A_1", "|", "a|"]
+            {
+                assert_eq!(words.is_match(text), expression.is_match(text), "{pattern} {text:?}");
+            }
+        }
+        for pattern in ["^(a.b)$", "^(a|b)", "(a|b)$", "^(a|(b))$", "^(a\\|b)$", "^(a|b)$$", "^(é)$"] {
+            assert!(words(pattern).is_none(), "{pattern}");
+        }
+    }
+
+    #[test]
     fn pattern_that_go_refuses_never_matches() {
         for pattern in ["[", "(?=a)", "a**", "*", "a{1001}", r"\8", "((a{100}){100})", "(?<n", ")"] {
             let Ok(compiled) = Pattern::compile(pattern) else { panic!("{pattern}") };
-            assert!(compiled.regex.is_none(), "{pattern}");
+            assert!(compiled.is_invalid(), "{pattern}");
             assert!(!compiled.is_match("a"), "{pattern}");
         }
     }

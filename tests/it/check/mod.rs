@@ -1,6 +1,7 @@
 //! `unsops check`, as people and machines call it.
 
 mod files;
+mod pipelines;
 mod real;
 mod twins;
 
@@ -275,7 +276,7 @@ fn what_git_ignores_and_what_is_not_asked_for_is_not_looked_at() {
     assert_eq!(check(&files, &["apps"]).1, 0);
     assert_eq!(check(&files, &[]).1, 1);
     assert_eq!(check(&files, &["apps/ok.yaml", "other/s.yaml"]).1, 1);
-    assert_eq!(case(&files).args(["check", "--quiet"]).run().stdout, b"");
+    assert_eq!(case(&files).args(["check", "-qq"]).run().stdout, b"");
 }
 
 #[test]

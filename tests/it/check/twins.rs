@@ -85,7 +85,7 @@ pub fn twins() -> Vec<Twin> {
     let with_env = |body: &str| {
         generated(secret_from("  envs: [e.enc.env]\n"), vec![("e.enc.env", Stanza::default().dotenv(body))])
     };
-    vec![
+    let mut twins = vec![
         twin(
             "ciphertext-in-resources",
             generated(
@@ -314,6 +314,16 @@ pub fn twins() -> Vec<Twin> {
             vec![("s.yaml", secret_body("db", "stringData", "password", "${PASSWORD}"))],
         ),
         twin(
+            "policy-invalid",
+            vec![("policy.yaml", policy("", "").replace("projects", "project"))],
+            vec![("policy.yaml", policy("", ""))],
+        ),
+        twin(
+            "policy-invalid",
+            vec![("policy.yaml", policy("- {name: never, match: {projects: [a]}, allow: {}}\n", ""))],
+            vec![("policy.yaml", policy("", "- {name: other, match: {projects: [b]}, allow: {}}\n"))],
+        ),
+        twin(
             "recipients-differ",
             vec![creation(&format!("- age: {OTHER_AGE}\n")), s()],
             vec![creation(&format!("- age: {AGE}\n")), s()],
@@ -379,6 +389,21 @@ pub fn twins() -> Vec<Twin> {
             vec![s()],
         ),
         twin(
+            "unknown-kind",
+            decrypted("transformers: [decrypt.yaml]", &decrypt("").replace("kind: Decrypt", "kind: Decrpyt")),
+            decrypted("transformers: [decrypt.yaml]", &decrypt("")),
+        ),
+        twin(
+            "unknown-kind",
+            vec![("policy.yaml", policy("", "").replace("kind: Policy", "kind: Polcy"))],
+            vec![("policy.yaml", policy("", ""))],
+        ),
+        twin(
+            "unknown-kind",
+            decrypted("transformers: [decrypt.yaml]", &decrypt("").replace("v1\n", "v2\n")),
+            decrypted("transformers: [decrypt.yaml]", &decrypt("")),
+        ),
+        twin(
             "unknown-silence",
             vec![
                 at("kustomization.yaml", "# unsops:ignore no-such-rule\nresources: [pod.yaml]\n"),
@@ -406,7 +431,80 @@ pub fn twins() -> Vec<Twin> {
             generated(secret_from("  files: [a=s.enc.txt]\n"), vec![("s.enc.txt", secret("db"))]),
             generated(secret_from("  files: [a=s.enc.yaml]\n"), vec![s()]),
         ),
+    ];
+    twins.extend(of_decrypt());
+    twins
+}
+
+/// A `Decrypt` with more lines.
+fn decrypt(lines: &str) -> String {
+    format!("apiVersion: unsops.dev/v1\nkind: Decrypt\nmetadata: {{name: decrypt}}\n{lines}")
+}
+
+/// A kustomization with an encrypted resource, and a `Decrypt` that it lists in some way.
+fn decrypted(listed: &str, decrypt: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("kustomization.yaml", format!("resources: [s.enc.yaml]\n{listed}\n")),
+        ("decrypt.yaml", decrypt.to_owned()),
+        ("s.enc.yaml", secret("db")),
     ]
+}
+
+/// Mistakes in a `Decrypt`: the rule, the bad one, the good one.
+fn of_decrypt() -> Vec<Twin> {
+    let transformers = "transformers: [decrypt.yaml]";
+    let of = |rule, bad: &str, good: &str| {
+        twin(rule, decrypted(transformers, &decrypt(bad)), decrypted(transformers, &decrypt(good)))
+    };
+    vec![
+        of("generator-invalid", "source: [s.enc.yaml]\n", "sources: [s.enc.yaml]\n"),
+        of("generator-invalid", "sources: s.enc.yaml\n", "sources: [./s.enc.yaml]\n"),
+        of("generator-invalid", "sources: []\n", "sources: [.]\n"),
+        of("generator-invalid", "sources: [s.enc.yaml, 7]\n", "sources: [s.enc.yaml, s.enc.yaml]\n"),
+        of("missing-file", "sources: [s.enc.yaml, t.enc.yaml]\n", "sources: [s.enc.yaml]\n"),
+        of("outside-root", "sources: [s.enc.yaml, ../../t.enc.yaml]\n", "sources: [s.enc.yaml]\n"),
+        of("outside-root", "sources: [s.enc.yaml, /etc/passwd]\n", "sources: [s.enc.yaml]\n"),
+        of("not-encrypted", "sources: [s.enc.yaml, kustomization.yaml]\n", "sources: [s.enc.yaml]\n"),
+        // Whose MAC would the resource be held against?
+        twin(
+            "generator-invalid",
+            [
+                decrypted(transformers, &decrypt("sources: [other]\n")),
+                vec![("other/t.enc.yaml", Stanza { key: "b", ..Stanza::default() }.yaml("a: b\n"))],
+            ]
+            .concat(),
+            decrypted(transformers, &decrypt("")),
+        ),
+        twin(
+            "missing-file",
+            [
+                decrypted(transformers, &decrypt("sources: [s.enc.yaml, empty]\n")),
+                vec![at("empty/README", "nothing\n")],
+            ]
+            .concat(),
+            decrypted(transformers, &decrypt("")),
+        ),
+        twin(
+            "generator-invalid",
+            decrypted("generators: [decrypt.yaml]", &decrypt("")),
+            decrypted(transformers, &decrypt("")),
+        ),
+        twin("generator-unused", decrypted("", &decrypt("")), decrypted(transformers, &decrypt(""))),
+        twin(
+            "generator-in-resources",
+            decrypted("components: []", &decrypt(""))
+                .into_iter()
+                .map(|(path, text)| (path, text.replace("resources: [", "resources: [decrypt.yaml, ")))
+                .collect(),
+            decrypted(transformers, &decrypt("")),
+        ),
+    ]
+}
+
+/// An operator's policy with rules before and after its own.
+fn policy(after: &str, before: &str) -> String {
+    let own = "- {name: a, match: {projects: [a]}, allow: {}}\n";
+    format!("apiVersion: unsops.dev/v1\nkind: Policy\nrules:\n{before}{own}{after}")
 }
 
 /// A file in sops' envelope of bytes.

@@ -70,7 +70,7 @@ impl<'env> Pair<'env> {
     pub fn decrypt(&self, format: Format, file: &[u8]) -> Ours {
         match self.open(format, file) {
             Ok(cleartext) => match cleartext.text() {
-                Ok(text) => Ok((text.into_exposed(), cleartext.reading())),
+                Ok(text) => Ok((text.into_owned().into_exposed(), cleartext.reading())),
                 Err(reason) => Err(OurRefusal { kind: "print", message: reason.to_owned() }),
             },
             Err(error) => Err(error.into()),
