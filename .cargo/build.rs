@@ -7,7 +7,6 @@
 //!
 //! Source: rust-secure-code/cargo-auditable, `PARSING.md` and `object_file.rs`.
 
-#![expect(clippy::print_stdout, reason = "cargo is told on standard output what to do")]
 #![expect(clippy::disallowed_methods, reason = "cargo passes everything in the environment; the list goes to OUT_DIR")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +135,9 @@ fn zlib(content: &[u8]) -> Vec<u8> {
     stream
 }
 
+/// Name, type, content, `sh_link`, `sh_info`, `sh_entsize`.
+type Section<'a> = (&'a str, u32, &'a [u8], u32, u32, u64);
+
 /// A relocatable ELF file, 64 bits, little endian, whose section `.dep-v0` is not loaded into memory.
 fn object_file(machine: u16, content: &[u8]) -> Vec<u8> {
     const HEADER: usize = 64;
@@ -153,7 +155,7 @@ fn object_file(machine: u16, content: &[u8]) -> Vec<u8> {
     symbols.extend((content.len() as u64).to_le_bytes());
 
     // Without the last, empty one, a linker would think that we want the stack to be executable.
-    let sections: [(&str, u32, &[u8], u32, u32, u64); 4] = [
+    let sections: [Section<'_>; 4] = [
         (".dep-v0", PROGBITS, content, 0, 0, 0),
         (".symtab", SYMTAB, &symbols, 3, 1, 24),
         (".strtab", STRTAB, names.as_bytes(), 0, 0, 0),
