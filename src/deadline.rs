@@ -57,6 +57,7 @@ mod tests {
         for nonsense in ["0", "-1", "1h", "999999999999999999999", "3601"] {
             assert_eq!(started(&[("UNSOPS_DEADLINE", nonsense)]), 120, "{nonsense}");
         }
+        println!("figure: 120 s, under Argo CD 45 s");
     }
 
     #[test]

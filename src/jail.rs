@@ -290,7 +290,7 @@ fn open_regular(root: &Dir, path: &Path) -> Result<(File, u64), Refused> {
 /// Without `O_NONBLOCK` a FIFO would wait for a writer.
 fn read_only() -> OpenOptions {
     let mut options = OpenOptions::new();
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
     options.read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
     options
 }

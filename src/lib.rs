@@ -33,9 +33,9 @@
 //!    outside names enter messages only as [`text::Printable`]; the panic hook shows the place, never the payload;
 //!    freed heap is wiped by the global allocator.
 //! 3. **Nothing leaves unverified.** [`sops::Cleartext`] is built only with a [`sops::mac::MacVerified`], and that only
-//!    by comparing MACs, or a re-ordered copy with a file whose MAC was verified ([`sops::reordered`]).
-//!    by comparing MACs. What `render` and `diff` show without keys is [`sops::Redacted`] and [`diff::Snapshot`]: types of
-//!    their own, which nothing that prints plaintext takes.
+//!    by comparing MACs, or a re-ordered copy with a file whose MAC was verified ([`sops::reordered`]). What `render` and
+//!    `diff` show without keys is [`sops::Redacted`] and [`diff::Snapshot`]: types of their own, which nothing that prints
+//!    plaintext takes.
 //! 4. **Input is hostile.** Every bound stands in [`limits`]; files are opened beneath a root by `jail`.
 //! 5. **An error names the file, the place, the cause and the next step**: [`error::Record`].
 //!

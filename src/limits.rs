@@ -142,9 +142,9 @@ pub const WALK_ENTRIES: usize = 1_000_000;
 /// Largest index of git that is read, in bytes; a file takes about 120.
 pub const GIT_INDEX_BYTES: usize = 128 << 20;
 
-/// Stack of a thread that reads files, in bytes, as the main thread has it. [`NESTING`] levels take 256 KiB in a release,
-/// four megabytes without optimisation.
-pub const THREAD_STACK: usize = 8 << 20;
+/// Stack of a thread that reads files, in bytes. [`NESTING`] levels take 256 KiB in a release, four megabytes without
+/// optimisation. No more than that: each stack counts where the address space is limited.
+pub const THREAD_STACK: usize = if cfg!(debug_assertions) { 8 << 20 } else { 2 << 20 };
 
 /// Most values that a report on files lists, all files together; a value takes about 200 bytes.
 pub const LISTED_VALUES: usize = 500_000;

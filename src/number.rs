@@ -34,7 +34,7 @@ pub fn format_es6(x: f64) -> Option<String> {
 fn name_of_non_finite(x: f64) -> &'static str {
     if x.is_nan() {
         "NaN"
-    } else if x > 0.0 {
+    } else if x.is_sign_positive() {
         "+Inf"
     } else {
         "-Inf"

@@ -50,7 +50,7 @@ pub fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     _ = rustix::process::setrlimit(Resource::Core, none);
     _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     panic::set_hook(Box::new(|info| {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
@@ -133,7 +133,7 @@ pub fn read_stdin(limit: usize, deadline: Deadline) -> Result<Vec<u8>, Record> {
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(_) => return Err(Record::new(Failure::Usage, "standard input cannot be read")),
         }
-        if bytes.len() > limit {
+        if limit.checked_sub(bytes.len()).is_none() {
             return Err(Record::new(Failure::Generator, format!("standard input is larger than {limit} bytes")));
         }
     }
@@ -147,20 +147,40 @@ pub fn emit(output: Output, deadline: Deadline) -> Result<u8, Error> {
     let Output { bytes, has_findings } = output;
     let stdout = rustix::stdio::stdout();
     if was_closed(stdout) {
-        return Err(Record::new(Failure::Output, "standard output is closed")
-            .hint("redirect standard output to a file or a pipe; `>/dev/null` discards it")
+        let what = "standard output is closed, or /dev/null opened for reading as well, which cannot be told apart";
+        return Err(Record::new(Failure::Output, what)
+            .hint("redirect standard output to a file or a pipe; `>/dev/null` discards it, as does /dev/null opened for writing")
             .into());
     }
-    let mut rest = bytes.expose().as_slice();
+    let start = place_in_file(stdout);
+    write_all(stdout, bytes.expose(), deadline).map_err(|errno| {
+        // Half an answer in a file is taken back; what a pipe has, it has.
+        _ = start.map(|start| rustix::fs::ftruncate(stdout, start));
+        refused(errno)
+    })?;
+    Ok(u8::from(has_findings))
+}
+
+fn write_all(stdout: BorrowedFd<'_>, mut rest: &[u8], deadline: Deadline) -> Result<(), Errno> {
     while !rest.is_empty() {
         match rustix::io::write(stdout, rest) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait_for(stdout, PollFlags::OUT, deadline).map_err(refused)?,
-            Err(errno) => return Err(refused(errno)),
+            Err(Errno::AGAIN) => wait_for(stdout, PollFlags::OUT, deadline)?,
+            Err(errno) => return Err(errno),
         }
     }
-    Ok(u8::from(has_findings))
+    Ok(())
+}
+
+/// Where the answer begins, if that is the end of a regular file.
+fn place_in_file(stdout: BorrowedFd<'_>) -> Option<u64> {
+    let stat =
+        rustix::fs::fstat(stdout).ok().filter(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile)?;
+    let size = u64::try_from(stat.st_size).ok()?;
+    let appends = rustix::fs::fcntl_getfl(stdout).is_ok_and(|flags| flags.contains(OFlags::APPEND));
+    let is_at_end = appends || rustix::fs::tell(stdout).is_ok_and(|place| place == size);
+    is_at_end.then_some(size)
 }
 
 /// Prints a report on standard error. Nothing is left to do if that fails.
@@ -189,7 +209,10 @@ fn refused(errno: Errno) -> Error {
 /// Whether standard output was closed when the process started.
 ///
 /// Rust's runtime opens `/dev/null` for reading and writing in place of a closed standard stream, before `main`:
-/// an answer written there would be lost with exit 0. `>/dev/null` opens it for writing only.
+/// an answer written there would be lost with exit 0. `>/dev/null` opens it for writing only; Python's `DEVNULL` and
+/// Node's `ignore` open it as Rust does. Nothing that the kernel shows of a descriptor tells the two apart (flags,
+/// position, inode, times of the link in `/proc`), and nothing of ours runs earlier without `unsafe`. So it is refused, and
+/// the message names both.
 fn was_closed(stdout: BorrowedFd<'_>) -> bool {
     let Ok(stat) = rustix::fs::fstat(stdout) else { return true };
     let Ok(null) = rustix::fs::stat("/dev/null") else { return false };
@@ -212,5 +235,28 @@ fn wait_for(fd: BorrowedFd<'_>, what: PollFlags, deadline: Deadline) -> Result<(
             Ok(_) => return Ok(()),
             Err(errno) => return Err(errno),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_asked_unless_the_operator_gives_a_time() {
+        let at = |value: &str| now(&Environment::new([("SOURCE_DATE_EPOCH".into(), value.into())], None));
+        assert_eq!((at("0"), at("1700000000")), (0, 1_700_000_000));
+        // After this was written, and before the Sun is gone.
+        for asked in ["", "soon", "-1"] {
+            assert!((1_700_000_000..1 << 60).contains(&at(asked)), "{asked}");
+        }
+    }
+
+    #[test]
+    fn the_program_finds_itself() {
+        assert_eq!(executable(), std::env::current_exe().ok());
+        assert_eq!(program_name(), std::env::args_os().next());
+        let own = executable_to_read().expect("a path");
+        assert_eq!(own.canonicalize().ok(), executable().and_then(|path| path.canonicalize().ok()));
     }
 }

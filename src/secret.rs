@@ -1,5 +1,7 @@
 //! Values that must not be seen: no `Debug`, `Display`, `Clone`, `Serialize` or `PartialEq`.
 
+use std::borrow::Cow;
+
 /// A value that leaves the process only as part of the answer.
 ///
 /// The type has meaning, not machinery: freed heap is wiped by the global allocator (`main.rs`), so copies
@@ -8,6 +10,9 @@ pub struct Secret<T>(T);
 
 /// Plaintext or key material.
 pub type SecretBytes = Secret<Vec<u8>>;
+
+/// Plaintext that may still stand where it was decrypted: megabytes are not copied for whoever only looks at them.
+pub type SecretSlice<'a> = Secret<Cow<'a, [u8]>>;
 
 impl<T> Secret<T> {
     /// Wraps a value at the place where it is born.
@@ -30,6 +35,13 @@ impl<T: Clone> Secret<T> {
     /// Copies the value; a method instead of `Clone`, so that a copy is seen where it is made.
     pub fn duplicate(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+impl SecretSlice<'_> {
+    /// The bytes on their own; copies them unless they are already.
+    pub fn into_owned(self) -> SecretBytes {
+        Secret(self.0.into_owned())
     }
 }
 

@@ -126,7 +126,7 @@ impl<'a> Decryptor<'a> {
         thread::scope(|scope| {
             for _ in 1..self.concurrency.get().min(unique.len()) {
                 // Where no further thread can be had, those that run do the work.
-                _ = thread::Builder::new().spawn_scoped(scope, work);
+                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
             }
             work();
         });

@@ -13,6 +13,7 @@ use crate::host::{AnnotationPolicy, Config, HostError, Input, Legacy, ResourceLi
 use crate::jail::{self, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::limits;
+use crate::path::SourcePath;
 use crate::process::{self, Output};
 use crate::secret::{Secret, SecretBytes};
 use crate::text::Printable;
@@ -139,7 +140,7 @@ impl Call {
                 .zip(generators)
                 .map(|(config, generator)| self.open(config, generator, decryptor, current_dir)),
         )?;
-        let pieces: Vec<Piece> =
+        let pieces: Vec<Piece<'_>> =
             collect(generators.iter().zip(&opened).map(|(generator, opened)| render(generator, opened)))?
                 .into_iter()
                 .flatten()
@@ -147,7 +148,7 @@ impl Call {
         collect([policy::check_kinds(decryptor.authority(), &pieces)].into_iter())?;
         let unique = generator::check_unique(&pieces);
         collect([unique.map_err(|errors| of_generator(&"generators".into(), &errors))].into_iter())?;
-        Ok(self.respond(&pieces))
+        Ok(self.respond(pieces))
     }
 
     /// Decrypts the sources of one generator.
@@ -170,17 +171,17 @@ impl Call {
     }
 
     /// The answer, in the caller's form.
-    fn respond(&self, pieces: &[Piece]) -> SecretBytes {
+    fn respond(&self, pieces: Vec<Piece<'_>>) -> SecretBytes {
         let policy = match self {
             Self::Legacy(legacy) => legacy.annotation_policy(),
             Self::Manifests(..) => AnnotationPolicy::Keep,
             Self::ResourceList(list) => list.annotation_policy(),
         };
         match self {
-            Self::Legacy(legacy) if legacy.is_transformer() => legacy.respond(&borrow(&texts(pieces, policy))),
+            Self::Legacy(legacy) if legacy.is_transformer() => legacy.respond(&borrow(&texts(&pieces, policy))),
             // A generator's text goes out as it is, comments and all: what KSOPS prints.
             Self::Legacy(_) | Self::Manifests(..) => Secret::new(generator::join(pieces).into_exposed().into_bytes()),
-            Self::ResourceList(list) => list.respond(&borrow(&texts(pieces, policy)), &[]),
+            Self::ResourceList(list) => list.respond(&borrow(&texts(&pieces, policy)), &[]),
         }
     }
 }
@@ -191,8 +192,8 @@ fn parse(config: &Config) -> Result<Generator, Vec<Record>> {
         .map_err(|errors| of_generator(&generator::display_name(manifest), &errors))
 }
 
-fn render(generator: &Generator, opened: &Opened) -> Result<Vec<Piece>, Vec<Record>> {
-    let open = |source: &_| opened.get(source).expect("every source was opened, or `collect` has failed");
+fn render<'a>(generator: &'a Generator, opened: &'a Opened) -> Result<Vec<Piece<'a>>, Vec<Record>> {
+    let open = |source: &SourcePath| opened.get(source).expect("every source was opened, or `collect` has failed");
     generator.render(&open).map_err(|errors| of_generator(generator.name(), &errors))
 }
 
@@ -216,7 +217,7 @@ pub(super) fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Record>>>) 
 }
 
 /// One document per object, with kustomize's annotations as the host wants them.
-fn texts(pieces: &[Piece], policy: AnnotationPolicy) -> Vec<Secret<String>> {
+fn texts(pieces: &[Piece<'_>], policy: AnnotationPolicy) -> Vec<Secret<String>> {
     let annotations = annotations_of(policy);
     let resources = pieces.iter().flat_map(|piece| &piece.resources);
     resources.map(|resource: &Resource| resource.text(annotations)).collect()

@@ -6,10 +6,11 @@ use rustix::fs::{Access, FileType};
 
 use crate::environment::Environment;
 
-/// The first program of a name on `PATH`. Relative entries are passed over: what they name depends on where we stand.
-pub fn find(name: &str, env: &Environment) -> Option<PathBuf> {
+/// The first program of a name on `PATH`. Entries that are not absolute are passed over, as Go does: the working directory
+/// belongs to whoever wrote the manifests.
+pub fn find(name: impl AsRef<Path>, env: &Environment) -> Option<PathBuf> {
     let path = env.var_os("PATH")?;
-    std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|path| is_program(path))
+    std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(&name)).find(|path| is_program(path))
 }
 
 /// Whether a path names a regular file that this user may run; symbolic links are followed.

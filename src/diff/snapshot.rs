@@ -338,7 +338,7 @@ fn text_of(value: &Node, is_base64: bool) -> (&'static str, Vec<u8>) {
                 Err(_) => ("no base64", text.clone().into_bytes()),
             }
         }
-        (Kind::Scalar(..), Ok(Resolved::Str(bytes))) => ("str", bytes),
+        (Kind::Scalar(..), Ok(Resolved::Str(bytes))) => ("str", bytes.into_owned()),
         (Kind::Scalar(text, _), _) => ("no text", text.clone().into_bytes()),
         (Kind::Mapping(..) | Kind::Sequence(..), _) => ("no text", Vec::new()),
     }

@@ -1,6 +1,7 @@
 //! A decrypted file that is a Kubernetes manifest itself (`files` of KSOPS): it goes out as it is, once it is known
 //! that kustomize will neither drop, damage nor print it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::error::{Fault, GeneratorError, Sentence};
@@ -12,7 +13,7 @@ use super::validate;
 use crate::limits;
 use crate::secret::Secret;
 use crate::sops::store::Format;
-use crate::yaml::resolve::{Resolved, resolve};
+use crate::yaml::resolve::{self, Resolved, resolve};
 use crate::yaml::writer::carries;
 use crate::yaml::{self, Document, Kind, Node, Position, ScalarStyle, YamlError};
 
@@ -21,7 +22,7 @@ use crate::yaml::{self, Document, Kind, Node, Position, ScalarStyle, YamlError};
 /// # Errors
 /// Everything that is wrong with it, up to [`limits::ERRORS`]; only places are named, since names may have been
 /// encrypted too.
-pub(super) fn read(opened: Opened<'_>, origin: &Sentence) -> Result<Piece, Vec<GeneratorError>> {
+pub(super) fn read<'a>(opened: Opened<'a>, origin: &Sentence) -> Result<Piece<'a>, Vec<GeneratorError>> {
     let mut reader = Reader { opened: &opened, origin, document: 0, errors: Vec::new(), resources: Vec::new() };
     let text = reader.text().map_err(|error| vec![error])?;
     let documents = match yaml::parse(text.as_bytes()) {
@@ -43,9 +44,13 @@ pub(super) fn read(opened: Opened<'_>, origin: &Sentence) -> Result<Piece, Vec<G
         return Err(errors);
     }
     // As long as a manifest may be, it is not copied.
-    let mut text = String::from_utf8(opened.text.into_exposed()).expect("`text` is this, and was UTF-8");
+    const WAS_TEXT: &str = "`text` is this, and was UTF-8";
+    let mut text = match opened.text.into_exposed() {
+        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).expect(WAS_TEXT)),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).expect(WAS_TEXT)),
+    };
     if !text.ends_with('\n') {
-        text.push('\n');
+        text.to_mut().push('\n');
     }
     Ok(Piece { text: Secret::new(text), resources })
 }
@@ -198,9 +203,9 @@ impl<'a> Reader<'a> {
     /// `!!binary`.
     fn simplify(&mut self, node: &mut Node) {
         if node.tag.as_deref() == Some("!!binary")
-            && let Some(text) = string(node)
+            && let Some(text) = resolve::text(node)
         {
-            node.kind = Kind::Scalar(text, ScalarStyle::DoubleQuoted);
+            node.kind = Kind::Scalar(text.into_owned(), ScalarStyle::DoubleQuoted);
             node.tag = None;
         }
         let pairs = match &mut node.kind {
@@ -238,7 +243,7 @@ impl<'a> Reader<'a> {
                 let mut keys = BTreeSet::new();
                 for (key, value) in pairs {
                     match &key.kind {
-                        Kind::Scalar(name, _) if is_merge(key) || string(key).is_some() => {
+                        Kind::Scalar(name, _) if is_merge(key) || resolve::text(key).is_some() => {
                             if !keys.insert(name) {
                                 self.error(key.position, "the key is there twice");
                             }
@@ -259,7 +264,7 @@ impl<'a> Reader<'a> {
 
     fn check_scalar(&mut self, node: &Node) {
         let text = match resolve(node) {
-            Ok(Resolved::Str(bytes)) => String::from_utf8(bytes).ok(),
+            Ok(Resolved::Str(_)) => resolve::text(node),
             Ok(Resolved::Float(float)) if !float.is_finite() => {
                 return self.error(node.position, "a number that JSON, and with it Kubernetes, does not know");
             }
@@ -300,15 +305,7 @@ fn field<'a>(pairs: &'a [(Node, Node)], name: &str) -> Option<&'a Node> {
 
 /// The text of a field; empty if it is none.
 fn text(pairs: &[(Node, Node)], name: &str) -> String {
-    field(pairs, name).and_then(string).unwrap_or_default()
-}
-
-/// The text of a scalar that is a string.
-fn string(node: &Node) -> Option<String> {
-    match (&node.kind, resolve(node)) {
-        (Kind::Scalar(..), Ok(Resolved::Str(bytes))) => String::from_utf8(bytes).ok(),
-        _ => None,
-    }
+    field(pairs, name).and_then(resolve::text).unwrap_or_default().into_owned()
 }
 
 fn is_text(node: &Node, wanted: &str) -> bool {

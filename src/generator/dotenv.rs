@@ -194,7 +194,7 @@ fn unescape(text: &[u8]) -> Vec<u8> {
         match (byte, bytes.peek()) {
             (b'\\', Some(b'n')) => breaks.push(b'\n'),
             (b'\\', Some(b'r')) => breaks.push(b'\r'),
-            (b'\\', Some(&next)) if next != b'\n' => breaks.extend([byte, next]),
+            (b'\\', Some(&next)) => breaks.extend([byte, next]),
             _ => {
                 breaks.push(byte);
                 continue;

@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
         let node = self.get(name, findings)?;
         let answer = match resolve(node) {
             Ok(Resolved::Bool(answer)) => Some(answer),
-            Ok(Resolved::Str(text)) => match text.as_slice() {
+            Ok(Resolved::Str(text)) => match text.as_ref() {
                 b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" => Some(true),
                 b"n" | b"N" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF" => Some(false),
                 _ => None,
@@ -310,7 +310,7 @@ fn string(node: &Node, path: &FieldPath, reading: Reading, findings: &mut Findin
     };
     let (text, is_same_everywhere) = match (resolved, reading) {
         (Resolved::Str(bytes), _) => {
-            let Ok(decoded) = String::from_utf8(bytes) else {
+            let Ok(decoded) = String::from_utf8(bytes.into_owned()) else {
                 findings.error(GeneratorError::manifest(path, node.position, "the decoded text is not UTF-8"));
                 return None;
             };

@@ -85,7 +85,11 @@ impl Ksops {
     }
 
     /// One piece for each entry of `files`, then one for each of `secretFrom`.
-    pub fn render<'a>(&'a self, open: &Opener<'a>, origin: &Sentence) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+    pub fn render<'a>(
+        &'a self,
+        open: &Opener<'a, '_>,
+        origin: &Sentence,
+    ) -> Result<Vec<Piece<'a>>, Vec<GeneratorError>> {
         let mut pieces = Vec::new();
         let mut errors = Vec::new();
         let files = self.files.iter().map(|source| {
@@ -142,17 +146,18 @@ impl SecretFrom {
     fn render<'a>(
         &'a self,
         encoding: Encoding,
-        open: &Opener<'a>,
+        open: &Opener<'a, '_>,
         origin: &Sentence,
-    ) -> Result<Piece, Vec<GeneratorError>> {
+    ) -> Result<Piece<'static>, Vec<GeneratorError>> {
         let mut secret = SecretManifest::new(&self.metadata, self.secret_type.as_deref(), encoding);
         let mut errors = Vec::new();
         let text = self.files.iter().map(|keyed| (keyed, false));
         let binary = self.binary_files.iter().map(|keyed| (keyed, true));
         for (KeyedSource { key, source }, is_binary) in text.chain(binary) {
             let printable = Printable::new(key);
-            let added = open(source, Purpose::Value)
-                .and_then(|opened| secret.insert(key.clone(), Some(&printable), opened.text, is_binary, source));
+            let added = open(source, Purpose::Value).and_then(|opened| {
+                secret.insert(key.clone(), Some(&printable), opened.text.into_owned(), is_binary, source)
+            });
             errors.extend(added.err());
         }
         for source in &self.envs {

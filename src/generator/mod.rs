@@ -60,7 +60,7 @@ enum Spec {
 }
 
 /// Gives the plaintext of a source, or what stands for it.
-type Opener<'a> = dyn Fn(&'a Source, Purpose) -> Result<Opened<'a>, GeneratorError> + 'a;
+type Opener<'a, 'o> = dyn Fn(&'a Source, Purpose) -> Result<Opened<'a>, GeneratorError> + 'o;
 
 impl Generator {
     /// Whether apiVersion and kind are of a generator of ours.
@@ -131,8 +131,8 @@ impl Generator {
     /// Everything that is wrong with the content of the sources, and with what it would make.
     pub fn render<'a>(
         &'a self,
-        opened: &'a dyn Fn(&SourcePath) -> &'a Cleartext,
-    ) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+        opened: &dyn Fn(&SourcePath) -> &'a Cleartext,
+    ) -> Result<Vec<Piece<'a>>, Vec<GeneratorError>> {
         self.render_opened(&|source: &'a Source, _| Opened::new(source, opened(&source.path)))
     }
 
@@ -147,7 +147,7 @@ impl Generator {
     ) -> Result<Vec<RedactedPiece>, Vec<GeneratorError>> {
         self.check_opened(redacted)?;
         let open = |source: &'a Source, purpose| Opened::redacted(source, redacted(&source.path), purpose);
-        Ok(self.render_opened(&open)?.into_iter().map(RedactedPiece::of).collect())
+        Ok(self.render_opened(&open)?.into_iter().map(Piece::into_owned).map(RedactedPiece::of).collect())
     }
 
     /// Renders the plaintext of files that were opened, for its errors.
@@ -165,7 +165,7 @@ impl Generator {
         self.render_opened(&open).map(|_| ())
     }
 
-    fn render_opened<'a>(&'a self, open: &Opener<'a>) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+    fn render_opened<'a>(&'a self, open: &Opener<'a, '_>) -> Result<Vec<Piece<'a>>, Vec<GeneratorError>> {
         let origin = Sentence::new("").name(&self.name);
         match &self.spec {
             Spec::Ksops(ksops) => ksops.render(open, &origin.words(" ")),
@@ -179,10 +179,10 @@ impl Generator {
 ///
 /// # Errors
 /// Everything that is wrong with the content.
-pub fn manifest_file(path: &SourcePath, cleartext: &Cleartext) -> Result<Piece, Vec<GeneratorError>> {
+pub fn manifest_file(path: &SourcePath, cleartext: &Cleartext) -> Result<Piece<'static>, Vec<GeneratorError>> {
     let source = Source { path: path.clone(), field: FieldPath::default(), position: Position::default() };
     let opened = Opened::new(&source, cleartext).map_err(|error| vec![error])?;
-    decrypted_manifest::read(opened, &Sentence::new("").name(&path.printable()))
+    decrypted_manifest::read(opened, &Sentence::new("").name(&path.printable())).map(Piece::into_owned)
 }
 
 fn kind_of(api_version: &str, kind: &str) -> Option<GeneratorKind> {

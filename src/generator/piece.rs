@@ -1,5 +1,6 @@
 //! The answer of a generator, in pieces that stand by themselves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::error::{FieldPath, GeneratorError, Sentence};
@@ -11,9 +12,9 @@ use crate::yaml::writer::write_manifest;
 use crate::yaml::{Document, Kind, Node, Position, ScalarStyle};
 
 /// Text that stands by itself as YAML documents, and the Kubernetes objects in it.
-pub struct Piece {
-    /// YAML without a `---` after it; ends in LF.
-    pub text: Secret<String>,
+pub struct Piece<'a> {
+    /// YAML without a `---` after it; ends in LF. It may be the very text of a decrypted file.
+    pub text: Secret<Cow<'a, str>>,
     /// The objects in document order, lists taken apart as kustomize does. At least one.
     pub resources: Vec<Resource>,
 }
@@ -52,10 +53,17 @@ pub enum HostAnnotations {
     Translate,
 }
 
-impl Piece {
+impl Piece<'_> {
     /// A piece of one object that we wrote.
-    pub(super) fn of_resource(resource: Resource) -> Self {
-        Self { text: resource.text(HostAnnotations::Keep), resources: vec![resource] }
+    pub(super) fn of_resource(resource: Resource) -> Piece<'static> {
+        let text = resource.text(HostAnnotations::Keep).into_exposed();
+        Piece { text: Secret::new(Cow::Owned(text)), resources: vec![resource] }
+    }
+
+    /// The same with a text of its own.
+    pub fn into_owned(self) -> Piece<'static> {
+        let text = Cow::Owned(self.text.into_exposed().into_owned());
+        Piece { text: Secret::new(text), resources: self.resources }
     }
 }
 
@@ -122,13 +130,20 @@ pub fn for_host(mut object: Node, annotations: HostAnnotations) -> Node {
 /// kustomize and Kubernetes cut a stream apart at `\n---`, so that without it the last value of a piece would lose its
 /// final line break. A last value that keeps its line breaks (`|+`) would grow by one for readers that do not cut; a
 /// comment line ends it for both.
-pub fn join<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> Secret<String> {
-    let mut stream = String::new();
-    for piece in pieces {
+pub fn join(pieces: Vec<Piece<'_>>) -> Secret<String> {
+    // The objects go first: their memory is as large as the text, and serves for it.
+    let mut texts: Vec<Cow<'_, str>> = pieces.into_iter().map(|piece| piece.text.into_exposed()).collect();
+    if let [text] = texts.as_mut_slice() {
+        return Secret::new(std::mem::take(text).into_owned());
+    }
+    let separator = |text: &str| if text.ends_with("\n\n") { "#\n---\n" } else { "\n---\n" };
+    let size = texts.iter().map(|text| text.len() + separator(text).len()).sum();
+    let mut stream = String::with_capacity(size);
+    for text in &texts {
         if !stream.is_empty() {
-            stream.push_str(if stream.ends_with("\n\n") { "#\n---\n" } else { "\n---\n" });
+            stream.push_str(separator(&stream));
         }
-        stream.push_str(piece.text.expose());
+        stream.push_str(text);
     }
     Secret::new(stream)
 }
@@ -173,7 +188,7 @@ fn is_key(key: &Node, name: &str) -> bool {
 ///
 /// # Errors
 /// One for each object that was there before. It names where both come from, never a name that was encrypted.
-pub fn check_unique<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> Result<(), Vec<GeneratorError>> {
+pub fn check_unique<'a>(pieces: impl IntoIterator<Item = &'a Piece<'a>>) -> Result<(), Vec<GeneratorError>> {
     let mut first_by_id = BTreeMap::new();
     let mut errors = Vec::new();
     for resource in pieces.into_iter().flat_map(|piece| &piece.resources) {

@@ -37,10 +37,10 @@ pub enum Assurance {
 }
 
 /// Objects that a generator made of redacted files.
-pub struct RedactedPiece(Piece);
+pub struct RedactedPiece(Piece<'static>);
 
 impl RedactedPiece {
-    pub(super) fn of(mut piece: Piece) -> Self {
+    pub(super) fn of(mut piece: Piece<'static>) -> Self {
         for resource in &mut piece.resources {
             if secrets::is_secret(&resource.object) {
                 secrets::encode(&mut resource.object);

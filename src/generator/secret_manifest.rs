@@ -78,7 +78,7 @@ impl<'a> SecretManifest<'a> {
     }
 
     /// Checks what the API server would refuse, and writes the Secret.
-    pub fn render(self, field: &FieldPath, origin: Sentence) -> Result<Piece, Vec<GeneratorError>> {
+    pub fn render(self, field: &FieldPath, origin: Sentence) -> Result<Piece<'static>, Vec<GeneratorError>> {
         let errors = self.check(field);
         if !errors.is_empty() {
             return Err(errors);

@@ -73,7 +73,11 @@ impl SopsSecretGenerator {
     }
 
     /// One piece: the Secret, all values in `data`.
-    pub fn render<'a>(&'a self, open: &Opener<'a>, origin: &Sentence) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+    pub fn render<'a>(
+        &'a self,
+        open: &Opener<'a, '_>,
+        origin: &Sentence,
+    ) -> Result<Vec<Piece<'a>>, Vec<GeneratorError>> {
         let mut secret = SecretManifest::new(&self.metadata, self.secret_type.as_deref(), Encoding::Data);
         let mut errors = Vec::new();
         for source in &self.envs {
@@ -85,7 +89,7 @@ impl SopsSecretGenerator {
         for KeyedSource { key, source } in &self.files {
             let printable = Printable::new(key);
             let added = open(source, Purpose::Value).and_then(|opened| {
-                let text = text_of_old_sops(opened.text, opened.format);
+                let text = text_of_old_sops(opened.text.into_owned(), opened.format);
                 secret.insert(key.clone(), Some(&printable), text, true, source)
             });
             errors.extend(added.err());
@@ -144,8 +148,8 @@ fn text_of_old_sops(text: SecretBytes, format: Format) -> SecretBytes {
     let mut bytes = text.into_exposed();
     match format {
         Format::Ini => bytes.push(b'\n'),
-        Format::Json if bytes.ends_with(b"\n") => bytes.truncate(bytes.len() - 1),
-        Format::Binary | Format::Dotenv | Format::Json | Format::Yaml => {}
+        Format::Json => _ = bytes.pop_if(|last| *last == b'\n'),
+        Format::Binary | Format::Dotenv | Format::Yaml => {}
     }
     SecretBytes::new(bytes)
 }
@@ -232,7 +236,9 @@ fn scalar_text(value: &Value, is_json: bool) -> Result<SecretBytes, &'static str
         Value::Bool(truth) => truth.to_string(),
         Value::Comment(_) => return Err("is a comment"),
         Value::Float(float) if float.is_nan() => ".nan".to_owned(),
-        Value::Float(float) if float.is_infinite() => (if *float > 0.0 { ".inf" } else { "-.inf" }).to_owned(),
+        Value::Float(float) if float.is_infinite() => {
+            (if float.is_sign_positive() { ".inf" } else { "-.inf" }).to_owned()
+        }
         Value::Float(float) => number::format_g(*float),
         Value::Int(int) => int.to_string(),
         Value::Time(time) => time.rfc3339_nano(),

@@ -1,12 +1,13 @@
 //! Sources: what a manifest names, and what it decrypts to.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{FieldPath, GeneratorError, Sentence};
 use super::fields::Findings;
 use super::validate;
 use crate::path::{PathError, SourcePath};
-use crate::secret::SecretBytes;
+use crate::secret::{Secret, SecretSlice};
 use crate::sops::store::Format;
 use crate::sops::tree::{Item, Tree};
 use crate::sops::{Cleartext, Redacted};
@@ -127,7 +128,7 @@ pub(super) struct Opened<'a> {
     /// Its tree.
     pub tree: &'a Tree,
     /// What `sops -d` prints for it.
-    pub text: SecretBytes,
+    pub text: SecretSlice<'a>,
 }
 
 /// What a source becomes: it decides what can stand for it where it is redacted.
@@ -150,6 +151,7 @@ impl<'a> Opened<'a> {
             Purpose::Variables => super::redacted::variables(redacted),
         };
         let text = text.map_err(|rule| GeneratorError::content(&source.path, &source.field, rule))?;
+        let text = Secret::new(Cow::Owned(text.into_exposed()));
         Ok(Self { source, format: redacted.format(), tree: redacted.tree(), text })
     }
 

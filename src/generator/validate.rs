@@ -110,3 +110,68 @@ fn ends_are(text: &str, accepts: impl Fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
     bytes.first().is_some_and(|&byte| accepts(byte)) && bytes.last().is_some_and(|&byte| accepts(byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn long(length: usize) -> String {
+        "a".repeat(length)
+    }
+
+    #[test]
+    fn keys_of_a_secret_are_those_of_the_api_server() {
+        for key in ["a", "A-Z_9.x", ".netrc", ".a..", "-", &long(253)] {
+            assert_eq!(secret_key(key), Ok(()), "{key}");
+        }
+        for key in ["", ".", "..", "..a", "a/b", "a b", "ä", "a\n", &long(254)] {
+            assert!(secret_key(key).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn names_are_dns_subdomains_and_namespaces_dns_labels() {
+        for text in ["a", "0", "a-b", "9-a", &long(63)] {
+            assert_eq!((name(text), namespace(text)), (Ok(()), Ok(())), "{text}");
+        }
+        for text in ["a.b", "a.0.c", &long(64), &long(253)] {
+            assert_eq!((name(text), namespace(text).is_err()), (Ok(()), true), "{text}");
+        }
+        for text in ["", "-a", "a-", "A", "a_b", "a..b", ".a", "a.", "a.-b", "ä", &long(254)] {
+            assert!(name(text).is_err() && namespace(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn labels_are_those_of_the_api_server() {
+        for text in ["a", "A", "0", "a-b_c.D", &long(63)] {
+            assert_eq!((qualified_name(text), label_value(text)), (Ok(()), Ok(())), "{text}");
+            assert_eq!(qualified_name(&format!("example.com/{text}")), Ok(()), "{text}");
+        }
+        for text in ["-a", "a-", "_a", "a.", "a b", "ä", &long(64)] {
+            assert!(qualified_name(text).is_err() && label_value(text).is_err(), "{text}");
+        }
+        assert_eq!(label_value(""), Ok(()));
+        for key in ["", "/a", "a/", "A.com/a", "a/b/c", &format!("{}/a", long(254))] {
+            assert!(qualified_name(key).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn truth_is_spelt_as_in_go() {
+        for (text, value) in [("1", true), ("t", true), ("TRUE", true), ("0", false), ("F", false), ("false", false)] {
+            assert_eq!(parse_bool(text), Some(value), "{text}");
+        }
+        assert!(["", "yes", "tRUE", "2", "on"].into_iter().all(|text| parse_bool(text).is_none()));
+    }
+
+    #[test]
+    fn registry_credentials_are_one_json_object() {
+        for text in ["{}", " {\"auths\": {\"x\": [1]}}\n", "null"] {
+            assert!(is_json_object(text.as_bytes()), "{text}");
+        }
+        for text in ["", "[]", "1", "\"{}\"", "{} {}", "{\"a\"}", "{"] {
+            assert!(!is_json_object(text.as_bytes()), "{text}");
+        }
+    }
+}

@@ -124,3 +124,54 @@ impl Reason {
         Some(hint.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_has_a_reason_of_its_own() {
+        let of =
+            |errno: Errno, escapes| Reason::of_source(&io::Error::from_raw_os_error(errno.raw_os_error()), escapes);
+        for (errnos, reason) in [
+            (&[Errno::ACCESS, Errno::PERM][..], Reason::Denied),
+            (&[Errno::ISDIR], Reason::Directory),
+            (&[Errno::LOOP], Reason::LinkLoop),
+            (&[Errno::MFILE, Errno::NFILE, Errno::NOMEM], Reason::Resources),
+            (&[Errno::NAMETOOLONG], Reason::NameTooLong),
+            (&[Errno::NODEV, Errno::NXIO], Reason::Device),
+            (&[Errno::NOENT], Reason::Missing),
+            (&[Errno::NOTDIR], Reason::NotADirectory),
+        ] {
+            for &errno in errnos {
+                // Where a path leads is the jail's verdict, not the kernel's.
+                assert_eq!((of(errno, false), of(errno, true)), (reason, reason), "{errno:?}");
+            }
+        }
+        assert!(matches!(of(Errno::IO, false), Reason::Io(_)));
+    }
+
+    #[test]
+    fn the_verdict_of_the_jail_tells_paths_from_links() {
+        let of = |kind: io::ErrorKind, escapes| Reason::of_source(&io::Error::from(kind), escapes);
+        let denied = io::ErrorKind::PermissionDenied;
+        assert_eq!((of(denied, true), of(denied, false)), (Reason::OutsideRoot, Reason::LinkOutsideRoot));
+        assert_eq!(of(io::ErrorKind::OutOfMemory, true), Reason::Resources);
+        let other = io::ErrorKind::InvalidInput;
+        assert_eq!((of(other, true), of(other, false)), (Reason::Io(other), Reason::Io(other)));
+    }
+
+    #[test]
+    fn a_root_that_cannot_be_comes_with_the_next_step() {
+        for (reason, step) in [
+            (Reason::NoCurrentDir, Some("change into a directory")),
+            (Reason::RootIsEverything, Some("set UNSOPS_ROOT")),
+            (Reason::RootNotAbsolute, Some("absolute path")),
+            (Reason::Missing, None),
+        ] {
+            let hint = JailError::new(Printable::from("x"), reason).hint;
+            assert_eq!(hint.is_some(), step.is_some(), "{reason:?}");
+            assert!(step.is_none_or(|step| hint.is_some_and(|hint| hint.contains(step))), "{reason:?}");
+        }
+    }
+}

@@ -130,3 +130,41 @@ fn relative_to(base: &Path, target: &Path) -> Option<PathBuf> {
     let up = base.components().skip(shared).map(|_| Component::ParentDir);
     Some(up.chain(target.components().skip(shared)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_bytes_to_insert_delete_or_replace() {
+        let cases = [
+            ("kitten", "sitting", 3),
+            ("flaw", "lawn", 2),
+            ("", "ab", 2),
+            ("abcd", "ab", 2),
+            ("abcd", "acbd", 2),
+            ("db.yaml", "DB.yml", 1),
+            ("same", "same", 0),
+            ("abcd", "wxyz", 4),
+            ("a", "abcd", usize::MAX),
+        ];
+        for (one, other, count) in cases {
+            assert_eq!(edits(one.as_bytes(), other.as_bytes()), count, "{one} {other}");
+            assert_eq!(edits(other.as_bytes(), one.as_bytes()), count, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn the_longer_a_name_the_more_it_may_differ() {
+        let tolerated: Vec<usize> = (0..=9).map(|length| tolerated(&b"123456789"[..length])).collect();
+        assert_eq!(tolerated, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn a_path_goes_up_only_as_far_as_it_must() {
+        let seen = |base: &str, target: &str| relative_to(Path::new(base), Path::new(target));
+        assert_eq!(seen("/r/a/b", "/r/a/b/c"), Some("c".into()));
+        assert_eq!(seen("/r/a/b", "/r/c/d"), Some("../../c/d".into()));
+        assert_eq!(seen("/r/a", "/r/b/../a/c"), None);
+    }
+}

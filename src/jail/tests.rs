@@ -71,6 +71,7 @@ fn refuses_paths_out_of_the_root() {
     }
     let hint = tree.refusal("../../secret").hint.unwrap();
     assert!(hint.contains(tree.root.to_str().unwrap()) && hint.contains("UNSOPS_ROOT"), "{hint}");
+    println!("figure: 4 of 4 paths refused");
 }
 
 #[test]
@@ -90,6 +91,7 @@ fn follows_links_inside_and_refuses_links_out_of_the_root() {
         assert!(matches!(reason, Reason::LinkOutsideRoot | Reason::OutsideRoot), "{path}: {reason:?}");
     }
     assert_eq!(tree.reason("out"), Reason::LinkOutsideRoot);
+    println!("figure: 6 of 6 links out refused, 2 of 2 inside followed");
 }
 
 #[test]
@@ -117,6 +119,7 @@ fn refuses_loops_and_links_to_nothing() {
 
 #[test]
 fn refuses_what_is_no_regular_file_at_once() {
+    let begun = Instant::now();
     let tree = Tree::new();
     mknodat(CWD, tree.app.join("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let _socket = UnixListener::bind(tree.app.join("socket")).unwrap();
@@ -131,6 +134,7 @@ fn refuses_what_is_no_regular_file_at_once() {
         let refusal = dev.read(Path::new("/dev"), &SourcePath::parse(device).unwrap(), 10).map(|_| ()).unwrap_err();
         assert_eq!(refusal.reason, Reason::Device, "{device}");
     }
+    println!("figure: 9 of 9 refused, in {} ms", begun.elapsed().as_millis());
 }
 
 #[test]
@@ -140,6 +144,7 @@ fn refuses_links_of_the_proc_file_system_even_if_the_root_is_everything() {
         let outcome = root.read(Path::new("/"), &SourcePath::parse(path).unwrap(), 1 << 20).map(|_| ());
         assert!(outcome.is_err(), "{path}");
     }
+    println!("figure: 4 of 4 links of /proc refused");
 }
 
 #[test]
@@ -151,6 +156,7 @@ fn a_file_of_the_limit_is_read_and_one_byte_more_is_not() {
     assert_eq!(tree.reason("over"), Reason::TooLarge { limit: 100 });
     fs::write(tree.app.join("empty"), []).unwrap();
     assert_eq!(tree.read("empty").unwrap(), b"");
+    println!("figure: limit of 100 bytes: 100 read, 101 refused");
 }
 
 #[test]
@@ -162,6 +168,7 @@ fn a_file_that_changes_size_after_it_was_measured_is_bounded() {
     assert!(matches!(read_bounded(grown, 5, 100), Err(Refused::Rule(Reason::TooLarge { limit: 100 }))));
     let shrunk = dir.open("own.enc.yaml").unwrap();
     assert!(read_bounded(shrunk, 90, 100).is_ok_and(|bytes| bytes == b"own"));
+    println!("figure: 5 bytes became 1 MiB: refused at 101; 90 became 3: read");
 }
 
 #[test]
@@ -202,6 +209,7 @@ fn names_that_are_not_utf8_are_no_obstacle() {
     assert!(root.read(&odd, &SourcePath::parse("x.yaml").unwrap(), 9).is_ok());
     let refusal = root.read(&odd, &SourcePath::parse("none.yaml").unwrap(), 9).map(|_| ()).unwrap_err();
     assert!(refusal.hint.unwrap().contains("o\u{fffd}dd"));
+    println!("figure: 2 names");
 }
 
 #[test]
@@ -306,6 +314,75 @@ fn a_directory_named_by_the_operator_may_lie_in_another_work_tree() {
 }
 
 #[test]
+fn lists_a_directory_in_order_with_what_each_name_leads_to() {
+    let tree = Tree::new();
+    symlink("own.enc.yaml", tree.app.join("link")).unwrap();
+    symlink("../shared", tree.app.join("dir")).unwrap();
+    symlink("../../secret", tree.app.join("out")).unwrap();
+    mknodat(CWD, tree.app.join("a-fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    fs::create_dir(tree.app.join("below")).unwrap();
+    let root = Root::with(&tree.root).unwrap();
+    let list = |limit| root.list(&tree.app, Path::new(""), limit);
+    let listed: Vec<_> = list(6).unwrap().into_iter().map(|l| (l.name, l.is_link, l.is_file, l.is_directory)).collect();
+    let expected = [
+        ("a-fifo", false, false, false),
+        ("below", false, false, true),
+        ("dir", true, false, true),
+        ("link", true, true, false),
+        ("out", true, false, false),
+        ("own.enc.yaml", false, true, false),
+    ];
+    assert_eq!(listed, expected.map(|(name, link, file, directory)| (name.into(), link, file, directory)));
+    assert_eq!(list(5).map(|_| ()).unwrap_err().reason, Reason::TooManyEntries { limit: 5 });
+    for outside in ["../..", "../../..", "out", "none"] {
+        assert!(root.list(&tree.app, Path::new(outside), 9).is_err(), "{outside}");
+    }
+}
+
+#[test]
+fn says_what_a_path_leads_to() {
+    let tree = Tree::new();
+    symlink("shared/db.enc.yaml", tree.root.join("link")).unwrap();
+    symlink("../secret", tree.root.join("out")).unwrap();
+    symlink("loop", tree.root.join("loop")).unwrap();
+    let root = Root::with(&tree.root).unwrap();
+    for (path, lead) in [
+        ("", Lead::Directory),
+        ("app", Lead::Directory),
+        ("link", Lead::File),
+        ("app/own.enc.yaml", Lead::File),
+        ("none", Lead::Nothing),
+        ("none/x", Lead::Nothing),
+        ("out", Lead::Outside),
+        ("../secret", Lead::Outside),
+        ("loop", Lead::Other),
+        ("app/own.enc.yaml/x", Lead::Other),
+    ] {
+        assert_eq!(root.lead(path), lead, "{path}");
+    }
+    assert_eq!(Root::with(Path::new("/dev")).unwrap().lead("null"), Lead::Other);
+}
+
+#[test]
+fn replaces_a_file_whole_and_keeps_its_permissions() {
+    let tree = Tree::new();
+    let root = Root::with(&tree.root).unwrap();
+    let path = tree.app.join("own.enc.yaml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    root.replace("app/own.enc.yaml", b"new").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    symlink("own.enc.yaml", tree.app.join("link")).unwrap();
+    for refused in ["app/link", "app", "app/none", "../secret"] {
+        assert!(root.replace(refused, b"new").is_err(), "{refused}");
+    }
+    assert!(fs::symlink_metadata(tree.app.join("link")).unwrap().is_symlink());
+    // Where the new text cannot get its name, nothing of it stays.
+    let names = fs::read_dir(&tree.app).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| ["link", "own.enc.yaml"].contains(&name.to_str().unwrap())));
+}
+
+#[test]
 fn threads_share_a_root() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<Root>();
@@ -382,4 +459,5 @@ fn never_escapes_while_names_are_swapped() {
     });
     assert_eq!(opened + refused, 100_000, "some reads came from outside");
     assert!(opened > 0 && refused > 0, "the race was no race: {opened} opened, {refused} refused");
+    println!("figure: 100,000 reads while names were swapped: {opened} inside, {refused} refused, 0 outside");
 }

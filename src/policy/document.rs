@@ -1,5 +1,6 @@
 //! The text of a policy: strict, since a field that is misspelt and passed over would open what it should close.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::pattern::{Grammar, Pattern};
@@ -7,8 +8,7 @@ use super::{Grant, Match, Policy, Rule, applicant};
 use crate::limits;
 use crate::spelling::nearest;
 use crate::text::Printable;
-use crate::yaml::resolve::{Resolved, resolve};
-use crate::yaml::{self, Kind, Node, Position, YamlError};
+use crate::yaml::{self, Kind, Node, Position, YamlError, resolve};
 
 const API_VERSION: &str = "unsops.dev/v1";
 const KIND: &str = "Policy";
@@ -281,10 +281,7 @@ impl Reader {
     }
 
     fn text(&mut self, node: &Node, path: &str) -> Option<String> {
-        let text = match (&node.kind, resolve(node)) {
-            (Kind::Scalar(..), Ok(Resolved::Str(bytes))) => String::from_utf8(bytes).ok(),
-            _ => None,
-        };
+        let text = resolve::text(node).map(Cow::into_owned);
         if text.is_none() {
             self.error(path, node.position, "must be text; put it in quotes");
         }

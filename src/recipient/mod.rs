@@ -367,5 +367,6 @@ mod tests {
             let text = shown(&key);
             assert!(text.len() < 20_000 && !text.contains(['\u{1b}', '\u{202e}']), "{}", text.len());
         }
+        println!("figure: 4 recipients of 800 kB: at most 20 kB said of each, 0 control bytes");
     }
 }

@@ -1,10 +1,12 @@
 //! A decrypted file whose MAC was verified.
 
+use std::borrow::Cow;
+
 use super::Reading;
 use super::mac::MacVerified;
 use super::store::{self, Format};
 use super::tree::Tree;
-use crate::secret::SecretBytes;
+use crate::secret::{Secret, SecretBytes, SecretSlice};
 
 /// A verified tree: the only form in which plaintext leaves `sops`.
 pub struct Cleartext {
@@ -48,11 +50,15 @@ impl Cleartext {
         store::emit_plain(format, &self.tree)
     }
 
-    /// The text that `sops -d` prints for this file, byte for byte.
+    /// The text that `sops -d` prints for this file, byte for byte. That of a binary file is not copied.
     ///
     /// # Errors
     /// Fixed words where the format cannot hold the content (a binary file without `data`, NaN in JSON).
-    pub fn text(&self) -> Result<SecretBytes, &'static str> {
-        store::emit_plain(self.format, &self.tree)
+    pub fn text(&self) -> Result<SecretSlice<'_>, &'static str> {
+        let text = match self.format {
+            Format::Binary => Cow::Borrowed(store::binary_data(&self.tree)?.expose().as_slice()),
+            format => Cow::Owned(store::emit_plain(format, &self.tree)?.into_exposed()),
+        };
+        Ok(Secret::new(text))
     }
 }

@@ -109,7 +109,7 @@ impl DataKey {
 /// Source: getsops/sops v3.13, `sops.go`, `GetDataKeyWithKeyServices`.
 pub(super) fn recover(metadata: &Metadata, keys: &dyn KeyService) -> Result<Recovered, SopsError> {
     let groups = metadata.key_groups.len();
-    let threshold = metadata.shamir_threshold.filter(|_| groups > 1);
+    let threshold = metadata.shamir_threshold;
     let needed = metadata.needed_groups();
     let Attempt { mut shares, refused } =
         keys.open(&ShareRequest { groups: &metadata.key_groups, needed, identities: None });

@@ -188,7 +188,7 @@ fn parse_integer(text: &str) -> Option<i64> {
         (2, digits)
     } else if let Some(digits) = lower.strip_prefix("0o") {
         (8, digits)
-    } else if lower.len() > 1 && lower.starts_with('0') && !lower.contains('.') {
+    } else if lower.starts_with('0') && !lower.contains('.') {
         (8, lower.as_str())
     } else {
         (10, lower.as_str())
@@ -213,5 +213,74 @@ pub(super) fn parse_bool(text: &[u8]) -> Option<bool> {
         b"1" | b"t" | b"T" | b"TRUE" | b"true" | b"True" => Some(true),
         b"0" | b"f" | b"F" | b"FALSE" | b"false" | b"False" => Some(false),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sops::test_encryptor::{branch, comment, entry, text};
+
+    fn with<T>(value: Value, read: impl Fn(&Fields<'_>) -> Result<T, SopsError>) -> Option<T> {
+        let Value::Branch(fields) = branch(vec![entry("field", value)]) else { return None };
+        read(&Fields::of(&fields, "sops", Position::default()).expect("one field")).ok()
+    }
+
+    #[test]
+    fn numbers_are_those_that_go_parses() {
+        let number = |text: &str| parse_integer(text);
+        for (text, value) in [
+            ("", 0),
+            ("0", 0),
+            ("7", 7),
+            ("-2", -2),
+            ("+2", 2),
+            ("010", 8),
+            ("-010", -8),
+            ("0x1F", 31),
+            ("0X1f", 31),
+            ("0b11", 3),
+            ("0o17", 15),
+            ("2.000000", 2),
+            ("0.0", 0),
+            ("00.0", 0),
+            ("-2.0", -2),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            assert_eq!(number(text), Some(value), "{text}");
+        }
+        for text in
+            ["-", "+", "x", "08", "2.", "2.1", "2.0x", ".0", "0x", "0x1.0", "0b2", "1_0", "--1", "9223372036854775808"]
+        {
+            assert_eq!(number(text), None, "{text}");
+        }
+        let float = |number| with(Value::Float(number), |fields| fields.integer("field"));
+        assert_eq!((float(3.0), float(-3.0), float(0.5), float(1e15)), (Some(3), Some(-3), None, None));
+    }
+
+    #[test]
+    fn a_number_is_a_flag_unless_it_is_zero() {
+        let flag = |value| with(value, |fields| fields.flag("field"));
+        for (value, is_set) in [
+            (Value::Float(0.0), false),
+            (Value::Float(0.5), true),
+            (Value::Int(0), false),
+            (Value::Int(-1), true),
+            (Value::Null, false),
+            (text(""), false),
+            (text("T"), true),
+        ] {
+            assert_eq!(flag(value), Some(is_set));
+        }
+        assert_eq!((flag(text("yes")), flag(Value::List(vec![]))), (None, None));
+    }
+
+    #[test]
+    fn only_an_empty_list_is_an_empty_mapping() {
+        let texts = |list: Vec<Value>| with(Value::List(list), |fields| fields.texts("field"));
+        assert_eq!(texts(vec![]), Some(BTreeMap::new()));
+        assert_eq!(texts(vec![Value::Comment(comment("none"))]), Some(BTreeMap::new()));
+        assert_eq!(texts(vec![text("x")]), None);
     }
 }

@@ -81,7 +81,7 @@ fn tokenize(path: &str) -> Result<Vec<Token<'_>>, Broken> {
 }
 
 fn index(digits: &str) -> Result<usize, Broken> {
-    let is_plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let is_plain = digits.bytes().all(|b| b.is_ascii_digit());
     is_plain.then(|| digits.parse().ok()).flatten().ok_or("the list index is not a number")
 }
 
@@ -166,4 +166,40 @@ fn rebuild(node: Node) -> Result<(Value, Position), Broken> {
 fn broken(reason: Broken, key: &str, position: Position) -> SopsError {
     let reason = format!("sops metadata {}: {reason}", Printable::new(key));
     SopsError::Format { reason, position: Some(position), path: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &str, line: u32) -> Entry {
+        Entry { key: key.to_owned(), value: Value::Str("x".into()), position: Position { line, column: 1 } }
+    }
+
+    #[test]
+    fn takes_as_many_entries_as_the_bound_and_no_more() {
+        let entries = |count: usize| (0..count).map(|number| entry(&format!("a{number}"), 1)).collect::<Vec<_>>();
+        assert!(unflatten(entries(limits::METADATA_ENTRIES)).is_ok());
+        assert!(unflatten(entries(limits::METADATA_ENTRIES + 1)).is_err());
+    }
+
+    #[test]
+    fn an_index_is_plain_digits() {
+        assert!(unflatten(vec![entry("a__list_0", 1)]).is_ok());
+        for index in ["", "+0", "-0", " 0", "0x0", "0__map_", "99999999999999999999"] {
+            let path = format!("a__list_{index}__list_0");
+            let is_mapping = index == "0__map_";
+            assert_eq!(unflatten(vec![entry(&path, 1)]).is_ok(), is_mapping, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_collection_stands_where_its_first_line_does() {
+        let lines = vec![entry("a__list_1__map_b", 7), entry("a__list_0__map_c", 5), entry("a__list_0__map_b", 3)];
+        let branch = unflatten(lines).unwrap_or_else(|error| panic!("{error}"));
+        let Some(Item::Entry(Entry { position, value: Value::List(list), .. })) = branch.items.first() else {
+            panic!("a list")
+        };
+        assert_eq!((position.line, list.len()), (3, 2));
+    }
 }

@@ -179,7 +179,7 @@ impl Found {
         match EncryptedValue::parse(text) {
             Ok(token) => {
                 let seed = Sha256::new().chain_update(b"unsops token\0").chain_update(text).finalize().into();
-                Self::Encrypted(Token { kind: token.kind(), length: token.len(), seed })
+                Self::Encrypted(Token { kind: token.kind(), length: token.size_bytes(), seed })
             }
             Err(reason) if text.starts_with(TOKEN_BEGIN) => Self::Malformed(reason),
             Err(_) => Self::Plain,

@@ -103,9 +103,11 @@ impl Opener<'_> {
             let Value::Str(token) = value else { return Err(path.not_encrypted()) };
             // sops leaves an empty string as it is.
             if !token.expose().is_empty() {
+                let is_token = token.expose().starts_with(b"ENC[");
+                let token = std::mem::replace(token, Secret::new(Vec::new())).into_exposed();
                 *value =
-                    self.cipher.unseal(token.expose(), additional(&self.additional)).map_err(|error| match error {
-                        CipherError::Malformed(_) if !token.expose().starts_with(b"ENC[") => path.not_encrypted(),
+                    self.cipher.unseal_owned(token, additional(&self.additional)).map_err(|error| match error {
+                        CipherError::Malformed(_) if !is_token => path.not_encrypted(),
                         CipherError::Malformed(reason) => path.malformed(reason),
                         CipherError::Tampered(reason) => path.tampered(reason),
                     })?;

@@ -91,3 +91,26 @@ impl<'a> Path<'a> {
         (Some(self.position), Some(self.name()).filter(|name| !name.as_str().is_empty()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deepest(path: &Path<'_>) -> usize {
+        path.below(Step::Index(0), None).map_or(path.depth, |path| deepest(&path))
+    }
+
+    #[test]
+    fn no_walk_goes_deeper_than_twice_the_nesting_of_a_document() {
+        assert_eq!(deepest(&Path::ROOT), 2 * limits::NESTING);
+    }
+
+    #[test]
+    fn a_long_key_is_cut_as_any_name() {
+        for length in [limits::PRINTABLE_CHARS - 1, limits::PRINTABLE_CHARS, limits::PRINTABLE_CHARS + 1, 10_000] {
+            let key = "k".repeat(length);
+            let path = Path::ROOT.below(Step::Key(&key), None).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(path.name().as_str(), Printable::new(&key).as_str(), "{length}");
+        }
+    }
+}

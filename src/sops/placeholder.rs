@@ -69,7 +69,7 @@ impl Seed {
     /// A number from 10,000 to 59,999: small enough for a port.
     fn number(&self) -> i64 {
         let [a, b, c, ..] = self.0;
-        10_000 + (i64::from(a) << 16 | i64::from(b) << 8 | i64::from(c)) % 50_000
+        10_000 + i64::from(u32::from_be_bytes([0, a, b, c]) % 50_000)
     }
 
     /// A value of a kind. Two booleans would tell nothing apart, so that a boolean is always false.
@@ -144,10 +144,27 @@ mod tests {
 
     #[test]
     fn numbers_are_ports_and_times_are_times() {
+        let mut numbers = std::collections::BTreeSet::new();
         for n in 0..1000 {
             let seed = seed(&n.to_string());
             assert!((10_000..60_000).contains(&seed.number()));
+            numbers.insert(seed.number());
+            assert!(matches!(seed.value(Kind::Float), Value::Float(float) if float == seed.number() as f64 + 0.5));
             assert!(seed.time().rfc3339().starts_with("2000-01-01T"));
+        }
+        assert!(numbers.len() > 900, "they tell values apart: {}", numbers.len());
+    }
+
+    #[test]
+    fn what_is_derived_from_a_seed_differs_with_it() {
+        assert_ne!(seed("x").bytes(), seed("y").bytes());
+        assert_eq!(seed("x").bytes(), seed("x").bytes());
+    }
+
+    #[test]
+    fn text_without_a_placeholder_holds_none() {
+        for text in ["", "redacted", "redacted-", "redacted-0123456789abcde", "a redacted-0123456789abcdeX b"] {
+            assert!(!holds_placeholder(text.as_bytes()), "{text}");
         }
     }
 }

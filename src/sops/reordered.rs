@@ -11,7 +11,7 @@ use super::cleartext::Cleartext;
 use super::data_key::{self, KeyService};
 use super::mac::{MacVerified, Pair, Unordered};
 use super::store::{self, Document, Format};
-use super::tree::{Branch, Item, Value};
+use super::tree::{Branch, Comment, Item, Value};
 use super::{Reading, SopsError};
 use crate::limits;
 use crate::text::Printable;
@@ -214,6 +214,8 @@ fn replace_value<'p>(value: &mut Value, place: &mut Vec<u8>, take: &impl Fn(&[u8
                 replace_value(item, place, take);
                 place.truncate(length);
             }
+            // An encrypted comment of a list stood there as a string.
+            list.retain(|item| !matches!(item, Value::Comment(_)));
         }
         Value::Str(token) if is_token(token.expose()) => {
             if let Some(plain) = take(place).and_then(leaf) {
@@ -245,12 +247,15 @@ fn value_at<'t>(document: &'t Branch, way: &[usize]) -> Option<&'t Value> {
 fn leaf(value: &Value) -> Option<Value> {
     Some(match value {
         Value::Bool(value) => Value::Bool(*value),
+        Value::Comment(comment) => {
+            Value::Comment(Comment { text: comment.text.duplicate(), is_inline: comment.is_inline })
+        }
         Value::Float(value) => Value::Float(*value),
         Value::Int(value) => Value::Int(*value),
         Value::Null => Value::Null,
         Value::Str(text) => Value::Str(text.duplicate()),
         Value::Time(time) => Value::Time(*time),
-        Value::Branch(_) | Value::Comment(_) | Value::List(_) => return None,
+        Value::Branch(_) | Value::List(_) => return None,
     })
 }
 

@@ -186,7 +186,7 @@ impl Default for Rules {
 
 impl Budget {
     fn is_match(&mut self, pattern: &Pattern, text: &str) -> Result<bool, TooCostly> {
-        let steps = (pattern.steps as u64).saturating_mul(text.len() as u64 + 1);
+        let steps = (pattern.steps as u64).saturating_mul((text.len() as u64).saturating_add(1));
         self.left = self.left.checked_sub(steps).ok_or(TooCostly)?;
         Ok(pattern.is_match(text))
     }

@@ -94,5 +94,14 @@ mod tests {
         for a in 1..=255 {
             assert_eq!(multiply(a, invert(a)), 1, "{a}");
         }
+        println!("figure: 255 of 255 inverses right");
+    }
+
+    #[test]
+    fn shares_without_a_secret_byte_are_refused() {
+        for shares in [[&b"\x01"[..], b"\x02"], [b"", b""], [b"\x01", b"ab\x02"]] {
+            let shares = shares.map(|share| Secret::new(share.to_vec()));
+            assert_eq!(combine(&[&shares[0], &shares[1]]).err(), Some(Mismatch::Length(0)));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{CANARY, Case, Run, assert_no_canary, tests_dir, tool, unsops};
+use crate::harness::{CANARY, Case, Run, assert_no_canary, ending_signals, tests_dir, tool, unsops};
 
 /// Releases from the oldest that is supported to the newest.
 const RELEASES: [&str; 3] = ["kustomize", "kustomize-5.4.3", "kustomize-5.0.3"];
@@ -480,7 +480,7 @@ fn a_build_that_is_stopped_leaves_nothing() {
         .file("slow", "#!/bin/sh\n[ \"$1\" = version ] && echo v5.8.1 && exit\nexec /bin/sleep 60\n");
     let program = case.root().join("slow");
     make_executable(&program);
-    for signal in ["TERM", "INT"] {
+    for signal in ending_signals() {
         let mut child = Command::new(unsops())
             .args(["build", "app", "--kustomize"])
             .arg(&program)
@@ -500,10 +500,10 @@ fn a_build_that_is_stopped_leaves_nothing() {
         }
         std::thread::sleep(Duration::from_millis(300));
         let id = child.id().to_string();
-        Command::new("sh").args(["-c", &format!("kill -{signal} {id}")]).status().expect("kill");
+        Command::new("sh").args(["-c", &format!("kill -{} {id}", signal.as_raw())]).status().expect("kill");
         let status = child.wait().expect("it ends");
         assert_eq!(status.code(), None, "ended by the signal");
-        assert!(left(&case).is_empty(), "{signal}: left behind {:?}", left(&case));
+        assert!(left(&case).is_empty(), "{signal:?}: left behind {:?}", left(&case));
     }
 }
 

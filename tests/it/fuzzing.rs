@@ -157,7 +157,7 @@ fn smoke(target: &str) {
         run(&changed(seed, other, &mut rng));
     }
     figure(&format!(
-        "{} seeds and {changes} changes, slowest {} ms (unoptimised build)",
+        "{target}: {} seeds and {changes} changes, slowest {} ms (unoptimised build)",
         seeds.len().min(100),
         slowest.as_millis()
     ));

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use crate::endurance::figure;
 use crate::harness::{Case, Run, assert_no_canary, peer, tests_dir, tool, unsops};
 
 /// Who runs the plugin, and how.
@@ -407,6 +408,7 @@ fn transformer_returns_every_resource_and_adds_its_own() {
             assert!(text.lines().any(|line| line == name), "{engine:?}: {name} is missing");
         }
     }
+    figure("3 of 3 engines (function, legacy, kubectl), nothing lost");
 }
 
 #[test]

@@ -32,4 +32,5 @@ mod policy;
 mod process;
 mod promises;
 mod render;
+mod supply_chain;
 mod verbosity;

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::endurance::figure;
 use crate::harness::{CANARY, Case, tests_dir, unsops};
 
 const KSOPS: &str = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata:\n  name: gen\n";
@@ -121,6 +122,7 @@ fn one_failing_file_among_many_empties_the_answer() {
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
         from_files(&files).run().failure(4);
     }
+    figure("12 places of 12, 0 bytes on standard output in all");
 }
 
 fn tampered(change: impl Fn(String) -> String) -> Case {
@@ -207,6 +209,7 @@ fn generators_without_anything_to_generate_are_errors() {
     unsops: error: apiVersion "v1", kind "ConfigMap" is not known (line 1, column 1)
     unsops: hint: known are ResourceList of config.kubernetes.io, ksops of viaduct.ai/v1 and SopsSecretGenerator of goabout.com/v1beta1
     "#);
+    figure("6 of 6 refused, 0 blank successes");
 }
 
 #[test]
@@ -236,6 +239,28 @@ fn full_stdout_is_noticed() {
     assert_eq!(status.expect("starts").code(), Some(9));
 }
 
+/// The shell counts 512-byte blocks; with the signal ignored, a file that would grow larger is refused as on a full disk.
+#[test]
+fn half_an_answer_is_taken_back_from_a_file() {
+    for (redirection, before) in [(">out", ""), (">>out", "kept\n")] {
+        let files: Vec<String> = (0..40).map(|key| format!("key{key}=./secret.enc.txt")).collect();
+        let case = from_files(&files.iter().map(String::as_str).collect::<Vec<_>>()).file("out", before);
+        assert!(case.run().text().len() > 1024, "fits into the limit");
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec \"$0\" gen.yaml {redirection}");
+        let status = Command::new("sh")
+            .args(["-c", &script])
+            .arg(unsops())
+            .env_clear()
+            .env("SOPS_AGE_KEY_FILE", tests_dir().join("keys/age.txt"))
+            .current_dir(case.root())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert_eq!(status.expect("starts").code(), Some(9), "{redirection}");
+        assert_eq!(fs::read_to_string(case.root().join("out")).expect("there"), before);
+    }
+}
+
 #[test]
 fn traces_and_backtraces_show_no_value() {
     let noisy = |case: Case| case.env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace");
@@ -250,4 +275,5 @@ fn hostile_names_stay_on_one_line() {
     let run = from_files(&["key=./\\u001b[31mred\\nunsops: error: forged\\u202e.enc.txt"]).run();
     let stderr = run.failure(4);
     assert!(!stderr.contains("\u{202e}") && !stderr.contains("\nunsops: error: forged"), "{stderr}");
+    figure("0 control bytes, 0 forged lines");
 }

@@ -23,12 +23,30 @@ fn tests_below(folder: &Path, room: &str, found: &mut BTreeSet<String>) {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let room = if matches!(name.as_str(), "mod" | "lib" | "main") { room.to_owned() } else { inner(&name) };
             let text = fs::read_to_string(&path).expect("a source file");
-            let is_inline = text.contains("\nmod tests {");
-            for test in text.split("#[test]").skip(1) {
-                let rest = test.split("fn ").nth(1).unwrap_or_default();
-                let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-                found.insert(if is_inline { format!("{room}::tests::{name}") } else { format!("{room}::{name}") });
-            }
+            tests_in(&text, &room, found);
+        }
+    }
+}
+
+/// Full names of the tests in one file. rustfmt lines up a module with its closing brace.
+fn tests_in(text: &str, room: &str, found: &mut BTreeSet<String>) {
+    let word = |text: &str| -> String { text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect() };
+    let mut modules: Vec<(&str, String)> = Vec::new();
+    let mut is_test = false;
+    for line in text.lines() {
+        let code = line.trim_start();
+        let indent = &line[..line.len() - code.len()];
+        if code == "#[test]" {
+            is_test = true;
+        } else if let Some(name) = code.strip_prefix("mod ").filter(|_| code.ends_with('{')) {
+            modules.push((indent, word(name)));
+        } else if code == "}" && modules.last().is_some_and(|(at, _)| *at == indent) {
+            modules.pop();
+        } else if let Some(name) = code.strip_prefix("fn ").filter(|_| is_test) {
+            let inner = modules.iter().map(|(_, name)| name.clone());
+            let parts: Vec<String> = [room.to_owned()].into_iter().chain(inner).chain([word(name)]).collect();
+            found.insert(parts.join("::"));
+            is_test = false;
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Where kustomize is found.
 
-use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::commands::child::{self, Start};
+use crate::commands::programs;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
@@ -21,26 +20,15 @@ pub(super) fn find(named: Option<&Path>, env: &Environment) -> Result<PathBuf, R
     let name = named.unwrap_or(Path::new("kustomize"));
     if name.components().count() > 1 || name.has_root() {
         let path = env.current_dir().map_or_else(|| name.to_owned(), |dir| dir.join(name));
-        return Some(path).filter(|path| is_executable(path)).ok_or_else(|| missing("is not an executable file"));
+        return Some(path)
+            .filter(|path| programs::is_program(path))
+            .ok_or_else(|| missing("is not an executable file"));
     }
-    on_path(name.as_os_str(), env).ok_or_else(|| missing("is not on PATH"))
+    programs::find(name, env).ok_or_else(|| missing("is not on PATH"))
 }
 
 fn missing(what: &str) -> Record {
     Record::new(Failure::Usage, format!("kustomize {what}")).hint(INSTALL).hint("or name its program with --kustomize")
-}
-
-/// Finds a program on PATH. Entries that are not absolute are passed over, as Go does: the working directory belongs to
-/// whoever wrote the manifests.
-pub(in crate::commands) fn on_path(name: &OsStr, env: &Environment) -> Option<PathBuf> {
-    std::env::split_paths(env.var_os("PATH")?)
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join(name))
-        .find(|path| is_executable(path))
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// Refuses a kustomize that is too old: 5.0 is the first that is tested. A version that does not say its number is

@@ -28,7 +28,7 @@ use std::time::Instant;
 use super::child::{self, Ended, Start};
 use super::decrypt::Decryptor;
 use super::narrator::Narrator;
-use super::{encrypted, generate, plugin_home, records};
+use super::{encrypted, generate, plugin_home, programs, records};
 use crate::cli::{BUILD_GIT, BUILD_SOCKET, BuildArgs};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -50,8 +50,6 @@ pub use kustomize::INSTALL;
 pub use private::remove_abandoned;
 pub use relay::relay;
 pub use stand_in::stand_in;
-
-pub(super) use kustomize::on_path;
 
 /// What kustomize says its version is; it is given nothing of the environment.
 pub fn version(program: &Path, deadline: Deadline) -> Option<String> {
@@ -325,7 +323,7 @@ fn variables(request: &Request, env: &Environment, private: &PrivateDir) -> Vec<
     let joined = std::env::join_paths(std::iter::once(private.bin()).chain(dirs));
     variables.push(("PATH".into(), joined.unwrap_or_else(|_| private.bin().into())));
     if request.allow_remote {
-        let git = kustomize::on_path(OsStr::new("git"), env);
+        let git = programs::find("git", env);
         variables.extend(git.map(|git| (OsString::from(BUILD_GIT), git.into())));
     } else if !request.flags.iter().any(|flag| flag == "--enable-helm") {
         // Downloads of single files go nowhere. This does not stop those from this machine; the plan has seen to it.

@@ -87,7 +87,7 @@ fn open_all(
     };
     thread::scope(|scope| {
         for _ in 1..limits::CONCURRENCY.get().min(paths.len()) {
-            _ = thread::Builder::new().spawn_scoped(scope, work);
+            _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
         }
         work();
     });

@@ -77,7 +77,7 @@ pub fn scan(root: &Root, paths: &[String], deadline: Deadline, progress: &Progre
     let workers = thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 8));
     thread::scope(|scope| {
         for _ in 1..workers {
-            _ = thread::Builder::new().spawn_scoped(scope, work);
+            _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
         }
         work();
     });

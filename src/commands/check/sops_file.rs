@@ -285,9 +285,8 @@ fn object(file: &str, branch: &Branch, findings: &mut Vec<Finding>) -> Option<En
 
 fn token_bytes(value: &Value) -> usize {
     match value {
-        Value::Str(text) => {
-            crate::sops::cipher::EncryptedValue::parse(text.expose()).map_or(text.expose().len(), |token| token.len())
-        }
+        Value::Str(text) => crate::sops::cipher::EncryptedValue::parse(text.expose())
+            .map_or(text.expose().len(), |token| token.size_bytes()),
         _ => 0,
     }
 }

@@ -211,7 +211,7 @@ impl Stream {
     fn push_decrypted(
         &mut self,
         path: &SourcePath,
-        piece: Result<generator::Piece, Vec<generator::GeneratorError>>,
+        piece: Result<generator::Piece<'_>, Vec<generator::GeneratorError>>,
         authority: &Authority,
     ) {
         let piece = match piece {

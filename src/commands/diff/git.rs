@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::commands::build::on_path;
+use crate::commands::programs;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Failure, Record};
@@ -96,7 +96,7 @@ impl<'a> Git<'a> {
     /// # Errors
     /// There is none, or the working directory is gone.
     pub fn new(env: &'a Environment, deadline: Deadline) -> Result<Self, Record> {
-        let program = on_path(OsStr::new("git"), env).ok_or_else(|| {
+        let program = programs::find("git", env).ok_or_else(|| {
             Record::new(Failure::Usage, "git is not on PATH").hint("install git, or compare two files")
         })?;
         let dir = env.current_dir().ok_or_else(|| Record::new(Failure::File, "the working directory is gone"))?;

@@ -8,7 +8,7 @@ use crate::commands::encrypted::{contains, decode, field, is_opted_out, name, te
 use crate::commands::{policy, records};
 use crate::error::{Failure, Record};
 use crate::policy::Authority;
-use crate::secret::SecretBytes;
+use crate::secret::{SecretBytes, SecretSlice};
 use crate::sops::mac::Unordered;
 use crate::sops::reordered::{Mismatch, open_unordered};
 use crate::sops::{self, Cleartext, Format, KeyService, SopsError};
@@ -250,8 +250,8 @@ fn by_key(key: &str) -> Format {
 /// The plaintext in the format that the key asks for, where it asks for one; else in its own.
 fn as_named(cleartext: &Cleartext, key: &str) -> Result<SecretBytes, &'static str> {
     match by_key(key) {
-        Format::Binary => cleartext.text(),
-        _ if cleartext.format() == Format::Binary => cleartext.text(),
+        Format::Binary => cleartext.text().map(SecretSlice::into_owned),
+        _ if cleartext.format() == Format::Binary => cleartext.text().map(SecretSlice::into_owned),
         wanted => cleartext.text_as(wanted),
     }
 }

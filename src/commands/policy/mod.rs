@@ -55,7 +55,10 @@ pub fn record(class: Failure, denial: &Denial) -> Record {
 ///
 /// # Errors
 /// One record for each object that may not, up to [`limits::ERRORS`].
-pub fn check_kinds<'a>(authority: &Authority, pieces: impl IntoIterator<Item = &'a Piece>) -> Result<(), Vec<Record>> {
+pub fn check_kinds<'a>(
+    authority: &Authority,
+    pieces: impl IntoIterator<Item = &'a Piece<'a>>,
+) -> Result<(), Vec<Record>> {
     let resources = pieces.into_iter().flat_map(|piece| &piece.resources);
     let refused = resources.filter_map(|resource| {
         let refused = check_kind(authority, &resource.id().api_version, &resource.id().kind).err()?;

@@ -148,7 +148,8 @@ impl<'a> Parts<'a> {
                 let opened = self.map(generator, content, &make)?;
                 let get = |source: &SourcePath| opened.get(source).expect("every source was read, or `map` has failed");
                 let pieces = generator.render(&get);
-                pieces.map(Revealed::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
+                let own = |pieces: Vec<Piece<'_>>| pieces.into_iter().map(Piece::into_owned).collect();
+                pieces.map(own).map(Revealed::Pieces).map_err(|errors| of_generator(generator.name(), &errors))
             }
         }))?;
         let pieces = || {
@@ -171,7 +172,7 @@ impl<'a> Parts<'a> {
                 stream.push_str("\n---\n");
             }
             match revealed {
-                Revealed::Pieces(pieces) => stream.push_str(generator::join(&pieces).expose()),
+                Revealed::Pieces(pieces) => stream.push_str(generator::join(pieces).expose()),
                 Revealed::Plain(node) => {
                     stream.push_str(&write_manifest(&Document { root: node.clone(), ..Document::default() }));
                 }
@@ -184,7 +185,7 @@ impl<'a> Parts<'a> {
 /// A part in plaintext.
 pub(in crate::commands) enum Revealed<'p> {
     /// What a generator made.
-    Pieces(Vec<Piece>),
+    Pieces(Vec<Piece<'static>>),
     /// An object as it was.
     Plain(&'p Node),
 }

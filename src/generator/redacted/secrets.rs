@@ -1,6 +1,8 @@
 //! The values of a Secret, redacted: placeholders stay, everything else goes, and the types of Kubernetes get what they
 //! ask for.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -8,7 +10,7 @@ use super::{certificate, field_mut, string};
 use crate::sops::inspect::may_be_sops;
 use crate::sops::placeholder::{Seed, UNENCRYPTED, holds_placeholder, is_placeholder};
 use crate::sops::{Format, Redacted};
-use crate::yaml::resolve::{Resolved, resolve};
+use crate::yaml::resolve::{self, Resolved, resolve};
 use crate::yaml::{Kind, Node, ScalarStyle};
 
 /// kubectl keeps the whole object here, plaintext and all.
@@ -196,10 +198,7 @@ fn each_value(values: &mut Node, change: &mut dyn FnMut(&Node, &mut Node)) {
 }
 
 fn text_of(node: &Node) -> Option<String> {
-    match (&node.kind, resolve(node)) {
-        (Kind::Scalar(..), Ok(Resolved::Str(bytes))) => String::from_utf8(bytes).ok(),
-        _ => None,
-    }
+    resolve::text(node).map(Cow::into_owned)
 }
 
 fn drop_comments(node: &mut Node) {

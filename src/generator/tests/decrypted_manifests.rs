@@ -9,7 +9,7 @@ const MANIFEST: &str = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name:
 
 fn one(text: &str) -> String {
     let pieces = render(MANIFEST, &[("a.yaml", text.as_bytes())]).unwrap_or_else(|errors| panic!("{errors:?}"));
-    join(&pieces).into_exposed()
+    join(pieces).into_exposed()
 }
 
 fn names(text: &str) -> Vec<String> {

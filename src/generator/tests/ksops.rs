@@ -139,6 +139,7 @@ fn refuses_a_manifest_that_asks_for_nothing() {
     for (fields, expected) in cases {
         assert_eq!(failure(&format!("apiVersion: viaduct.ai/v1\nkind: ksops\n{fields}"), &[]), expected);
     }
+    println!("figure: 14 of 14 refused");
 }
 
 #[test]
@@ -239,6 +240,7 @@ fn splits_key_and_path_at_the_first_equals_sign() {
     );
     let manifest = secret_from("  files: ['a=b=c']\n");
     assert_eq!(objects(&manifest, &[("b=c", b"x")]).first().expect("one")["stringData"], json!({"a": "x"}));
+    println!("figure: a=b=c is key a, path b=c; 1 invalid key refused");
 }
 
 #[test]

@@ -3,13 +3,17 @@
 mod decrypted_manifests;
 mod dotenv;
 mod ksops;
+mod objects;
 mod properties;
 mod sops_secret_generator;
 
+use std::borrow::Cow;
+
+use super::error::Sentence;
 use super::fields::Findings;
 use super::source::{Opened, Source};
 use super::{Fault, Generator, GeneratorError, Piece, join};
-use crate::secret::SecretBytes;
+use crate::secret::Secret;
 use crate::sops::store::{Format, load_plain};
 use crate::yaml::{self, Node};
 
@@ -26,25 +30,25 @@ fn parse(manifest: &str) -> Result<Generator, Vec<GeneratorError>> {
 }
 
 /// Renders a manifest over files in plaintext.
-fn render(manifest: &str, files: &[(&str, &[u8])]) -> Result<Vec<Piece>, Vec<GeneratorError>> {
+fn render(manifest: &str, files: &[(&str, &[u8])]) -> Result<Vec<Piece<'static>>, Vec<GeneratorError>> {
     let plain = |&(path, text): &(&str, &[u8])| {
         let format = Format::from_path(path);
         (path.to_owned(), format, load_plain(format, text).unwrap_or_default(), text.to_vec())
     };
     let generator = parse(manifest)?;
     let files: Vec<_> = files.iter().map(plain).collect();
-    let open: &super::Opener<'_> = &|source: &Source, _| {
+    let open: &super::Opener<'_, '_> = &|source: &Source, _| {
         let named = files.iter().find(|(path, ..)| path == source.path.as_str());
         let (_, format, tree, text) = named.expect("a file of the test");
-        Ok(Opened { source, format: *format, tree, text: SecretBytes::new(text.clone()) })
+        Ok(Opened { source, format: *format, tree, text: Secret::new(Cow::Borrowed(text.as_slice())) })
     };
-    generator.render_opened(open)
+    Ok(generator.render_opened(open)?.into_iter().map(Piece::into_owned).collect())
 }
 
 /// The objects of a rendered manifest, read by another YAML reader.
 fn objects(manifest: &str, files: &[(&str, &[u8])]) -> Vec<serde_json::Value> {
     let pieces = render(manifest, files).unwrap_or_else(|errors| panic!("{errors:?}"));
-    read(join(&pieces).expose())
+    read(join(pieces).expose())
 }
 
 fn read(stream: &str) -> Vec<serde_json::Value> {
@@ -119,6 +123,26 @@ fn names_the_kind_and_not_the_content_of_a_stranger() {
 }
 
 #[test]
+fn says_what_a_manifest_without_a_kind_lacks() {
+    for manifest in ["kind: ksops\n", "apiVersion: v1\n", "apiVersion: ''\nkind: x\n", "a: b\n"] {
+        let errors = Generator::parse(&config(manifest), true).err().unwrap_or_default();
+        let all: Vec<String> = errors.iter().map(message).collect();
+        assert!(all.join("\n").contains("the manifest has no apiVersion or no kind"), "{manifest}: {all:?}");
+    }
+}
+
+#[test]
+fn takes_as_many_sources_as_the_bound_and_no_more() {
+    let manifest = |count: usize| {
+        let files = vec!["a.yaml"; count].join(", ");
+        format!("apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {{name: gen}}\nfiles: [{files}]\n")
+    };
+    assert!(parse(&manifest(crate::limits::SOURCES)).is_ok());
+    let errors = parse(&manifest(crate::limits::SOURCES + 1)).err().expect("one too many");
+    assert!(errors.iter().map(message).any(|text| text.contains("sources")), "{:?}", errors.len());
+}
+
+#[test]
 fn caps_the_number_of_errors() {
     let mut findings = Findings::default();
     for _ in 0..1000 {
@@ -126,4 +150,8 @@ fn caps_the_number_of_errors() {
         findings.error(GeneratorError::manifest(&Default::default(), Default::default(), reason));
     }
     assert_eq!(findings.errors.len(), crate::limits::ERRORS);
+    for _ in 0..1000 {
+        findings.remark(&Default::default(), "odd".into(), Default::default());
+    }
+    assert_eq!(findings.remarks.len(), crate::limits::ERRORS);
 }

@@ -22,14 +22,14 @@ proptest! {
     #[test]
     fn a_value_comes_back_byte_for_byte(bytes in any::<Vec<u8>>()) {
         let pieces = render(KSOPS, &[("a", &bytes)]).expect("any bytes are a value");
-        let secret = read(join(&pieces).expose()).pop().expect("one Secret");
+        let secret = read(join(pieces).expose()).pop().expect("one Secret");
         prop_assert_eq!(value(&secret, "a"), Some(bytes));
     }
 
     #[test]
     fn a_text_comes_back_byte_for_byte(text in "(\\PC|[\\n\\t\\r \u{85}\u{2028}\u{feff}:#'\"-]){0,40}") {
         let pieces = render(KSOPS, &[("a", text.as_bytes())]).expect("any text is a value");
-        let secret = read(join(&pieces).expose()).pop().expect("one Secret");
+        let secret = read(join(pieces).expose()).pop().expect("one Secret");
         prop_assert_eq!(value(&secret, "a"), Some(text.into_bytes()));
     }
 

@@ -60,6 +60,14 @@ fn reads_envs_in_the_original_s_dotenv_dialect() {
 }
 
 #[test]
+fn numbers_of_envs_that_json_lacks_are_texts() {
+    assert_eq!(
+        data("envs: [e.yaml]\n", &[("e.yaml", b"a: .nan\nb: .inf\nc: -.inf\nd: -1.5\n")]),
+        pairs(&[("a", ".nan"), ("b", ".inf"), ("c", "-.inf"), ("d", "-1.5")])
+    );
+}
+
+#[test]
 fn reads_envs_in_yaml_and_json() {
     let yaml = b"a: text\nb: 1\nc: true\nd: 1.5\ne: null\nf: \"yes\"\n";
     assert_eq!(
@@ -111,7 +119,9 @@ fn prints_files_as_sops_3_7_3_did() {
 
 #[test]
 fn carries_any_bytes() {
-    assert_eq!(data("files: [a]\n", &[("a", b"\x00\xff\r\n")]), [("a".to_owned(), b"\x00\xff\r\n".to_vec())]);
+    let bytes: Vec<u8> = b"\x00\xff\r\n".iter().copied().chain(0..=255).collect();
+    assert_eq!(data("files: [a]\n", &[("a", &bytes)]), [("a".to_owned(), bytes.clone())]);
+    println!("figure: all 256 bytes come back");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::passphrase::PassphraseFile;
 use super::plugin::PluginIdentity;
 #[cfg(feature = "age-ssh")]
 use super::ssh::SshKey;
+use super::x25519;
 use crate::environment::Environment;
 use crate::keys::{KeyPolicy, age_pq};
 use crate::limits;
@@ -14,7 +15,7 @@ use crate::text::Printable;
 /// One identity.
 pub(super) enum Identity {
     /// `AGE-SECRET-KEY-1…`
-    X25519(age::x25519::Identity),
+    X25519(x25519::Identity),
     /// `AGE-SECRET-KEY-PQ-1…`
     Hybrid(Box<age_pq::Identity>),
     /// `AGE-PLUGIN-NAME-1…`
@@ -88,7 +89,7 @@ impl Identity {
     /// Public halves, for messages: none behind a passphrase that was not asked for; of a plugin its name.
     pub(super) fn public_halves(&self) -> Vec<String> {
         match self {
-            Self::X25519(identity) => vec![identity.to_public().to_string()],
+            Self::X25519(identity) => vec![identity.public_half()],
             Self::Hybrid(identity) => vec![identity.public_half()],
             Self::Plugin(identity) => vec![identity.program()],
             Self::Named(identity, _) => identity.public_halves(),
@@ -100,7 +101,7 @@ impl Identity {
 }
 
 fn is_native(stanza: &Stanza) -> bool {
-    stanza.tag == "X25519" || stanza.tag == age_pq::STANZA
+    stanza.tag == x25519::STANZA || stanza.tag == age_pq::STANZA
 }
 
 impl From<Option<Result<FileKey, age::DecryptError>>> for Unwrapped {
@@ -201,7 +202,7 @@ fn parse_one(text: &str) -> Option<Identity> {
     } else if text.starts_with("AGE-SECRET-KEY-PQ-1") {
         age_pq::Identity::parse(text).map(|identity| Identity::Hybrid(Box::new(identity)))
     } else {
-        text.starts_with("AGE-SECRET-KEY-1").then(|| text.parse().ok().map(Identity::X25519))?
+        text.starts_with("AGE-SECRET-KEY-1").then(|| x25519::Identity::parse(text).map(Identity::X25519))?
     }
 }
 

@@ -12,6 +12,7 @@ mod report;
 mod sources;
 #[cfg(feature = "age-ssh")]
 mod ssh;
+mod x25519;
 
 use std::cell::RefCell;
 use std::io::Read;

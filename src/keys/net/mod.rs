@@ -73,7 +73,11 @@ impl<'env> Network<'env> {
 
     /// The TLS configuration for services whose roots the operator did not name.
     pub(super) fn tls(&self) -> Result<&TlsConfig, TlsError> {
-        self.tls.get_or_init(|| TlsConfig::new(self.roots()?, None)).as_ref().map_err(Clone::clone)
+        let config = || match self.environment.var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
+            Some(_) => TlsConfig::new(self.roots()?, None),
+            None => TlsConfig::of_machine(),
+        };
+        self.tls.get_or_init(config).as_ref().map_err(Clone::clone)
     }
 
     /// The root certificates of this machine.

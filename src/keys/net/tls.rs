@@ -2,9 +2,10 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -12,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::keys::local;
+use crate::limits;
 use crate::text::Printable;
 
 /// Bundles of root certificates by distribution: Debian, Alpine and Arch; Fedora; SUSE; RHEL; BSD and macOS. One file is
@@ -49,11 +51,14 @@ impl Roots {
         if let Some(file) = ssl_cert_file.filter(|file| !file.is_empty()) {
             return Self::from_file("SSL_CERT_FILE", Path::new(file), deadline);
         }
+        Ok(Self::of_machine(deadline))
+    }
+
+    /// The first bundle of the distribution, else Mozilla's as built in.
+    fn of_machine(deadline: Instant) -> Self {
         let bundle = BUNDLES.iter().find_map(|bundle| local::read(Path::new(bundle), deadline).ok());
-        match bundle.and_then(|bundle| Self::from_pem(bundle.expose())) {
-            Some(roots) => Ok(roots),
-            None => Ok(Self(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())),
-        }
+        let roots = bundle.and_then(|bundle| Self::from_pem(bundle.expose()));
+        roots.unwrap_or_else(|| Self(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()))
     }
 
     /// The certificates of a file that a variable names.
@@ -82,11 +87,21 @@ impl TlsConfig {
         with_identity(builder()?.with_root_certificates(roots.0), identity).map(Self)
     }
 
+    /// Trusts the roots of this machine. They are read when the first certificate is to be verified: to parse a bundle
+    /// takes longer than to start, and an endpoint of plain http, or a connection that is refused, needs none.
+    pub(super) fn of_machine() -> Result<Self, TlsError> {
+        Self::with_verifier(Trusted::Machine(OnceLock::new()), None)
+    }
+
     /// Trusts anyone (`VAULT_SKIP_VERIFY`): the operator's own choice, as in sops.
     pub(in crate::keys) fn without_verification(identity: Option<(&[u8], &[u8])>) -> Result<Self, TlsError> {
+        Self::with_verifier(Trusted::Anyone, identity)
+    }
+
+    fn with_verifier(trusted: Trusted, identity: Option<(&[u8], &[u8])>) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification(provider)));
-        with_identity(builder, identity).map(Self)
+        let verifier = Arc::new(Verifier { provider, trusted });
+        with_identity(builder()?.dangerous().with_custom_certificate_verifier(verifier), identity).map(Self)
     }
 
     /// A configuration for one client.
@@ -120,20 +135,47 @@ fn with_identity(
     Ok(config)
 }
 
-/// Accepts every certificate, but still checks that the server holds its key.
+/// Checks that a server holds the key of its certificate; whose certificates it accepts is another matter.
 #[derive(Debug)]
-struct NoVerification(Arc<CryptoProvider>);
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    trusted: Trusted,
+}
 
-impl ServerCertVerifier for NoVerification {
+/// Whose certificates are accepted.
+#[derive(Debug)]
+enum Trusted {
+    /// Anyone's.
+    Anyone,
+    /// Those that the roots of this machine vouch for, by rustls' own verifier.
+    Machine(OnceLock<Result<Arc<WebPkiServerVerifier>, rustls::Error>>),
+}
+
+impl Verifier {
+    fn of_machine(&self) -> Result<Arc<WebPkiServerVerifier>, rustls::Error> {
+        let roots = Roots::of_machine(Instant::now() + limits::NETWORK_ATTEMPT);
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots.0), Arc::clone(&self.provider))
+            .build()
+            .map_err(|error| rustls::Error::General(error.to_string()))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match &self.trusted {
+            Trusted::Anyone => Ok(ServerCertVerified::assertion()),
+            Trusted::Machine(verifier) => {
+                let verifier = verifier.get_or_init(|| self.of_machine()).as_ref().map_err(Clone::clone)?;
+                verifier.verify_server_cert(certificate, intermediates, name, ocsp, now)
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -142,7 +184,7 @@ impl ServerCertVerifier for NoVerification {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
@@ -152,11 +194,11 @@ impl ServerCertVerifier for NoVerification {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

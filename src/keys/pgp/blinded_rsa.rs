@@ -6,10 +6,12 @@
 
 use pgp::composed::{PlainSessionKey, RawSessionKey};
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
-use pgp::types::{EskType, PkeskBytes, PlainSecretParams, PublicParams};
+use pgp::types::{EskType, PkeskBytes, PlainSecretParams, PublicParams, RsaPublicParams};
 use rsa::rand_core::OsRng;
 use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, Pkcs1v15Encrypt, RsaPrivateKey};
+
+use crate::secret::{Secret, SecretBytes};
 
 /// Opens a session key of an RSA key; outer `None` where key or session key are of another kind, inner `None` where it
 /// does not open.
@@ -19,15 +21,37 @@ pub(super) fn open(
     values: &PkeskBytes,
     kind: EskType,
 ) -> Option<Option<PlainSessionKey>> {
-    let (PublicParams::RSA(public), PlainSecretParams::RSA(secret), PkeskBytes::Rsa { mpi }) = (public, secret, values)
-    else {
-        return None;
-    };
+    let PlainSecretParams::RSA(secret) = secret else { return None };
     let (d, p, q, _) = secret.to_bytes();
-    let [d, p, q] = [d, p, q].map(|number| BigUint::from_bytes_be(&number));
-    let key = RsaPrivateKey::from_components(public.key.n().clone(), public.key.e().clone(), d, vec![p, q]).ok();
-    let plain = key.and_then(|key| key.decrypt_blinded(&mut OsRng, Pkcs1v15Encrypt, mpi.as_ref()).ok());
-    Some(plain.and_then(|plain| session_key(&plain, kind)))
+    RsaNumbers([d, p, q].map(Secret::new)).open(public, values, kind)
+}
+
+/// What is secret of an RSA key, as bytes. To check a key and to prepare it takes as long as to use it, and of the keys
+/// of a home one is used.
+pub(super) struct RsaNumbers(pub(super) [SecretBytes; 3]);
+
+impl RsaNumbers {
+    /// Their names in GnuPG's files: the private exponent and the primes.
+    pub(super) const NAMES: [&str; 3] = ["d", "p", "q"];
+
+    /// As [`open`].
+    pub(super) fn open(
+        &self,
+        public: &PublicParams,
+        values: &PkeskBytes,
+        kind: EskType,
+    ) -> Option<Option<PlainSessionKey>> {
+        let (PublicParams::RSA(public), PkeskBytes::Rsa { mpi }) = (public, values) else { return None };
+        Some(self.session_key(public, mpi.as_ref(), kind))
+    }
+
+    fn session_key(&self, public: &RsaPublicParams, ciphertext: &[u8], kind: EskType) -> Option<PlainSessionKey> {
+        let [d, p, q] = self.0.each_ref().map(|number| BigUint::from_bytes_be(number.expose()));
+        let (n, e) = (public.key.n().clone(), public.key.e().clone());
+        let key = RsaPrivateKey::from_components(n, e, d, vec![p, q]).ok()?;
+        let plain = key.decrypt_blinded(&mut OsRng, Pkcs1v15Encrypt, ciphertext).ok()?;
+        session_key(&plain, kind)
+    }
 }
 
 /// Takes the session key out of its frame: algorithm (not in version 6), key, sum of its bytes.

@@ -20,6 +20,7 @@ use pgp::types::{
 };
 use sha1::{Digest, Sha1};
 
+use super::blinded_rsa::RsaNumbers;
 use super::secret_keys::PgpSecret;
 use super::sexp::Sexp;
 use crate::secret::{Secret, SecretBytes};
@@ -68,7 +69,8 @@ pub enum Public {
 }
 
 impl Public {
-    fn params(&self) -> &PublicParams {
+    /// Its public values.
+    pub fn params(&self) -> &PublicParams {
         match self {
             Self::Primary(key) => key.public_params(),
             Self::Sub(key, _) => key.public_params(),
@@ -117,10 +119,13 @@ impl Public {
         plain.ok().map(SecretParams::Plain)
     }
 
-    fn with_secret(self, secret: SecretParams) -> Option<PgpSecret> {
-        match self {
-            Self::Primary(key) => SecretKey::new(key, secret).ok().map(PgpSecret::Primary),
-            Self::Sub(key, primary) => SecretSubkey::new(key, secret).ok().map(|key| PgpSecret::Sub(key, primary)),
+    fn with_secret(self, secret: Material) -> Option<PgpSecret> {
+        match (self, secret) {
+            (public, Material::Rsa(numbers)) => Some(PgpSecret::Rsa(Box::new(public), numbers)),
+            (Self::Primary(key), Material::Params(secret)) => SecretKey::new(key, secret).ok().map(PgpSecret::Primary),
+            (Self::Sub(key, primary), Material::Params(secret)) => {
+                SecretSubkey::new(key, secret).ok().map(|key| PgpSecret::Sub(key, primary))
+            }
         }
     }
 }
@@ -217,17 +222,17 @@ impl PrivateKey {
     }
 
     /// The secret parameters for this public key; `None` if locked or not understood.
-    fn secret_params(&self, public: &Public, passphrase: Option<&SecretBytes>) -> Option<SecretParams> {
+    fn secret_params(&self, public: &Public, passphrase: Option<&SecretBytes>) -> Option<Material> {
         let key = self.sexp.list()?.get(1)?;
         match self.sexp.name()? {
-            b"private-key" => public.plain(&serialize(key, secret_names(key.name()?)?)?),
+            b"private-key" => material(key, key.name()?, public),
             b"protected-private-key" => {
                 let protected = key.child("protected")?;
                 match protected.first()?.atom()? {
-                    b"openpgp-native" => native_params(protected.get(1)?, public),
+                    b"openpgp-native" => native_params(protected.get(1)?, public).map(Material::Params),
                     mode => {
                         let plain = unprotect(key, mode, protected, passphrase?.expose())?;
-                        public.plain(&serialize(plain.list()?.first()?, secret_names(key.name()?)?)?)
+                        material(plain.list()?.first()?, key.name()?, public)
                     }
                 }
             }
@@ -262,15 +267,29 @@ fn key_line(unfolded: &[u8]) -> Option<&[u8]> {
         .map(|(_, key)| key)
 }
 
-/// Named parameters as OpenPGP MPIs.
-fn serialize(parameters: &Sexp, names: &[&str]) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    for name in names {
-        // The first element of a parameter list may itself be a parameter: search it, too.
-        let value = parameters.list()?.iter().find(|e| e.name() == Some(name.as_bytes()))?.list()?.get(1)?.atom()?;
-        Mpi::from_slice(value).to_writer(&mut out).ok()?;
+/// The secret half of a key.
+enum Material {
+    Rsa(RsaNumbers),
+    Params(SecretParams),
+}
+
+/// The secret half out of its parameters in clear.
+fn material(parameters: &Sexp, algorithm: &[u8], public: &Public) -> Option<Material> {
+    let names = secret_names(algorithm)?;
+    if let PublicParams::RSA(_) = public.params() {
+        let [d, p, q] = RsaNumbers::NAMES.map(|name| parameter(parameters, name));
+        return Some(Material::Rsa(RsaNumbers([d?, p?, q?].map(|number| Secret::new(number.to_vec())))));
     }
-    Some(out)
+    let mut material = Vec::new();
+    for name in names {
+        Mpi::from_slice(parameter(parameters, name)?).to_writer(&mut material).ok()?;
+    }
+    public.plain(&material).map(Material::Params)
+}
+
+/// A named parameter. The first element of a parameter list may itself be one.
+fn parameter<'s>(parameters: &'s Sexp, name: &str) -> Option<&'s [u8]> {
+    parameters.list()?.iter().find(|e| e.name() == Some(name.as_bytes()))?.list()?.get(1)?.atom()
 }
 
 /// Opens a protected part: `(protected MODE ((sha1 SALT COUNT) IV) CIPHERTEXT)`, AES-128 under an iterated and salted

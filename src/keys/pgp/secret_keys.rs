@@ -8,7 +8,8 @@ use pgp::errors::Result;
 use pgp::packet::{Packet, PacketParser, SecretKey, SecretSubkey};
 use pgp::types::{EskType, Fingerprint, KeyDetails, Password, PkeskBytes};
 
-use super::blinded_rsa;
+use super::blinded_rsa::{self, RsaNumbers};
+use super::gnupg_home::Public;
 
 /// A secret key or subkey. No `Debug`.
 pub enum PgpSecret {
@@ -16,6 +17,8 @@ pub enum PgpSecret {
     Primary(SecretKey),
     /// A subkey, and the fingerprint of the primary key that it belongs to, in upper-case hex; empty if that is missing.
     Sub(SecretSubkey, String),
+    /// An RSA key of a GnuPG home, without a passphrase or unlocked.
+    Rsa(Box<Public>, RsaNumbers),
 }
 
 impl PgpSecret {
@@ -24,6 +27,7 @@ impl PgpSecret {
         let fingerprint: Fingerprint = match self {
             Self::Primary(key) => key.fingerprint(),
             Self::Sub(key, _) => key.fingerprint(),
+            Self::Rsa(public, _) => return public.fingerprint(),
         };
         fingerprint.to_string().to_uppercase()
     }
@@ -33,6 +37,7 @@ impl PgpSecret {
         match self {
             Self::Primary(_) => self.fingerprint(),
             Self::Sub(_, primary) => primary.clone(),
+            Self::Rsa(public, _) => public.primary(),
         }
     }
 
@@ -41,6 +46,7 @@ impl PgpSecret {
         match self {
             Self::Primary(key) => key.secret_params().is_encrypted(),
             Self::Sub(key, _) => key.secret_params().is_encrypted(),
+            Self::Rsa(..) => false,
         }
     }
 
@@ -49,6 +55,7 @@ impl PgpSecret {
         match self {
             Self::Primary(key) => packet.match_identity(key.public_key()),
             Self::Sub(key, _) => packet.match_identity(key.public_key()),
+            Self::Rsa(public, _) => public.is_named_by(packet),
         }
     }
 
@@ -66,6 +73,7 @@ impl PgpSecret {
                 Ok(blinded_rsa::open(public, secret, values, kind)
                     .unwrap_or_else(|| secret.decrypt(public, values, kind, key.public_key()).ok()))
             }),
+            Self::Rsa(public, numbers) => return Ok(numbers.open(public.params(), values, kind).flatten()),
         };
         opened.map(|found| found.ok().flatten())
     }

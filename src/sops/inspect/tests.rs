@@ -156,3 +156,18 @@ fn names_of_hostile_keys_are_short() {
     let mut file = encrypted(&format!("? \"{key}\u{202e}\"\n: [{}]\n", "x, ".repeat(50)), None);
     file.walk(&mut |leaf, _| assert!(leaf.name().as_str().chars().count() < 300)).unwrap_or_else(|e| panic!("{e}"));
 }
+
+#[test]
+fn shows_empty_collections_and_no_others() {
+    let mut file = encrypted("a: {}\nb: []\nc: {d: []}\ne: [{}, x]\n", None);
+    assert_eq!(leaves(&mut file), ["a: empty", "b: empty", "c.d: empty", "e[0]: empty", "e[1]: str 1"]);
+}
+
+#[test]
+fn says_where_a_value_stands() {
+    let mut file = encrypted("first: x\na:\n    b:\n        - y\n", None);
+    let mut seen = Vec::new();
+    file.walk(&mut |leaf, _| seen.push((format!("{:?}", leaf.steps()), leaf.position().line)))
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(seen, [("[Key(\"first\")]".to_owned(), 1), ("[Key(\"a\"), Key(\"b\"), Index(0)]".to_owned(), 4)]);
+}

@@ -36,3 +36,36 @@ pub(super) fn guess(text: &[u8]) -> Option<Format> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_stanza_makes_a_sops_file() {
+        for (text, format) in [
+            ("a: 1\nsops:\n", Some(Format::Yaml)),
+            ("\u{feff}sops:", Some(Format::Yaml)),
+            ("  {\"sops\": {}}", Some(Format::Json)),
+            ("[a]\n[sops]\n", Some(Format::Ini)),
+            ("a=1\nsops_mac=x\n", Some(Format::Dotenv)),
+            ("", None),
+            ("{\"a\": 1}", None),
+            ("{\"a\":\nsops:\n", None),
+            ("a: sops:\n", None),
+            ("a:\n sops:\n", None),
+            ("x[sops]\n", None),
+            ("sops_mac\n", None),
+            ("a=sops_mac=1\n", None),
+        ] {
+            assert_eq!(guess(text.as_bytes()), format, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_binary_file_is_json_too() {
+        let json = b"{\"sops\": {}}";
+        assert_eq!(hint(Format::Binary, json), None);
+        assert!(hint(Format::Ini, json).is_some_and(|hint| hint.contains("JSON")));
+    }
+}

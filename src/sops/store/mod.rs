@@ -164,6 +164,11 @@ pub fn emit_plain(format: Format, tree: &Tree) -> Result<SecretBytes, &'static s
     text.map(SecretBytes::new)
 }
 
+/// The bytes of a binary file, which [`emit_plain`] prints as they are.
+pub(super) fn binary_data(tree: &Tree) -> Result<&SecretBytes, &'static str> {
+    binary::data(tree)
+}
+
 fn load_tree(format: Format, text: &[u8], reading: Reading) -> Result<Tree, SopsError> {
     match format {
         Format::Binary | Format::Json => json::load(text, reading),

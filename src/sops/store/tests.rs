@@ -123,7 +123,14 @@ fn hints_at_the_format_of_a_misnamed_file() {
                 continue;
             }
             let message = refusal(read_as, encrypted(written_as).as_bytes());
-            let hint = format!("it looks like a SOPS {} file, whose name must end in `.", written_as.name());
+            let (name, suffix) = match written_as {
+                Format::Binary => unreachable!("left out above"),
+                Format::Dotenv => ("dotenv", ".env"),
+                Format::Ini => ("INI", ".ini"),
+                Format::Json => ("JSON", ".json"),
+                Format::Yaml => ("YAML", ".yaml"),
+            };
+            let hint = format!("it looks like a SOPS {name} file, whose name must end in `{suffix}`");
             assert!(message.contains(&hint), "{} as {}: {message}", written_as.name(), read_as.name());
         }
     }
@@ -145,12 +152,18 @@ fn gives_no_hint_for_its_own_format() {
 }
 
 #[test]
+fn takes_a_file_of_the_bound() {
+    assert!(check_size(&vec![b' '; limits::FILE_BYTES]).is_ok());
+}
+
+#[test]
 fn refuses_a_file_above_the_bound() {
     let mut text = encrypted(Format::Json).as_bytes().to_vec();
     text.resize(limits::FILE_BYTES + 1, b' ');
     for format in ALL {
         assert!(refusal(format, &text).contains("larger than 32 MiB"));
     }
+    println!("figure: {} bytes and one more: refused in {} formats", limits::FILE_BYTES, ALL.len());
 }
 
 #[test]
@@ -166,8 +179,10 @@ fn refuses_more_values_than_the_bound() {
 
 #[test]
 fn survives_truncation_at_every_byte_without_showing_a_value() {
+    let mut cuts = 0;
     for format in ALL {
         let text = encrypted(format).replace("ENC[", CANARY);
+        cuts += text.len();
         for end in 0..text.len() {
             let cut = &text.as_bytes()[..end];
             if let Err(error) = load(format, cut, Reading::Current) {
@@ -179,12 +194,15 @@ fn survives_truncation_at_every_byte_without_showing_a_value() {
             }
         }
     }
+    println!("figure: {cuts} beginnings of files in {} formats, 0 panics, 0 values shown", ALL.len());
 }
 
 #[test]
 fn survives_every_replaced_byte_without_showing_a_value() {
+    let mut changes = 0;
     for format in ALL {
         let text = encrypted(format).replace("ENC[", CANARY).into_bytes();
+        changes += 10 * text.len();
         for at in 0..text.len() {
             for byte in [0, b'\n', b'"', b'\\', b'[', b'#', b':', b' ', b'`', 0xff] {
                 let mut changed = text.clone();
@@ -199,6 +217,7 @@ fn survives_every_replaced_byte_without_showing_a_value() {
             }
         }
     }
+    println!("figure: {changes} replaced bytes, 0 panics, 0 values shown");
 }
 
 proptest! {

@@ -63,6 +63,7 @@ fn every_subset_that_is_large_enough_recovers_the_key() {
             assert_eq!(code(&result), 6, "{mask:05b}");
         }
     }
+    println!("figure: 16 of 16 subsets of a 3-of-5 recover the key, 16 of 16 smaller ones do not");
 }
 
 #[test]
@@ -90,6 +91,7 @@ fn too_few_shares_without_threshold_are_a_key_failure_not_an_attack() {
 fn one_group_ignores_the_threshold() {
     let result = recovered(&metadata(1, Some(3)), &Shares([(0, KEY.to_vec())].into()));
     assert_eq!(result.ok(), Some(KEY));
+    assert_eq!(metadata(1, Some(3)).needed_groups(), 1);
 }
 
 #[test]
@@ -134,7 +136,10 @@ fn counts_a_group_once_whatever_the_service_says() {
     impl KeyService for Twice {
         fn open(&self, _: &data_key::ShareRequest<'_>) -> data_key::Attempt {
             let share = |index: usize| data_key::KeyShare(crate::secret::Secret::new(bytes(TWO_OF_THREE[index])));
-            data_key::Attempt { shares: vec![(0, share(0)), (0, share(1)), (9, share(2))], refused: Vec::new() }
+            data_key::Attempt {
+                shares: vec![(0, share(0)), (0, share(1)), (3, share(2)), (9, share(2))],
+                refused: Vec::new(),
+            }
         }
     }
     assert_eq!(code(&data_key::recover(&metadata(3, Some(2)), &Twice)), 6);
@@ -148,6 +153,8 @@ fn says_how_many_groups_opened() {
     assert_eq!(message(1, None, 0), "none of this file's keys could be opened");
     assert_eq!(message(5, Some(3), 1), "1 of this file's 5 key groups could be opened, and 3 are needed");
     assert_eq!(message(3, None, 1), "1 of this file's 3 key groups could be opened, and 3 are needed");
+    let failure = crate::sops::KeyFailure { groups: 5, needed: 3, opened: 3, refused: Vec::new() };
+    assert_eq!(SopsError::Key(failure).to_string(), "the shares of 3 of this file's 5 key groups do not fit together");
 }
 
 #[test]
@@ -190,7 +197,52 @@ fn display_names_are_those_of_sops() {
     ] {
         assert_eq!(data_key::display_name(&key).as_str(), name);
     }
+    let aws = |context: &[(&str, &str)], profile: Option<&str>| {
+        let context = context.iter().map(|(key, value)| (text(key), text(value))).collect();
+        let aws_profile = profile.map(text);
+        let key = MasterKey::AwsKms { arn: text("arn:k"), role: None, context, aws_profile, enc: text("") };
+        data_key::display_name(&key).as_str().to_owned()
+    };
+    assert_eq!(aws(&[], None), "aws-kms arn:k");
+    assert_eq!(aws(&[("App", "web")], None), "aws-kms arn:k|App:web");
+    assert_eq!(aws(&[], Some("dev")), "aws-kms arn:k||dev");
     let hostile = MasterKey::Age { recipient: "\u{1b}[2J\n".repeat(1_000_000), enc: text("") };
     let name = data_key::display_name(&hostile);
     assert!(name.as_str().len() < 2000 && !name.as_str().contains('\u{1b}'));
+}
+
+#[test]
+fn shares_that_were_too_few_are_to_blame_for_a_mac_that_does_not_decrypt() {
+    use crate::sops::{Format, store};
+    let file = |has_mac: bool| {
+        let mut tree = tree(vec![entry("a", text("x"))]);
+        encrypt(&mut tree, &KEY, None, false);
+        let mut stanza = crate::sops::tree::Branch::default();
+        let group = || branch(vec![entry("age", Value::List(vec![branch(vec![entry("enc", text("e"))])]))]);
+        for item in std::mem::take(&mut tree.documents[0].items) {
+            match item {
+                crate::sops::tree::Item::Entry(mut entry) if entry.key == "sops" => {
+                    if let Value::Branch(fields) = &mut entry.value {
+                        stanza.items = std::mem::take(&mut fields.items);
+                    }
+                }
+                item => tree.documents[0].items.push(item),
+            }
+        }
+        stanza.items.retain(|item| match item {
+            crate::sops::tree::Item::Entry(entry) => entry.key != "age" && (has_mac || entry.key != "mac"),
+            crate::sops::tree::Item::Comment(_) => true,
+        });
+        stanza.items.push(entry("key_groups", Value::List((0..5).map(|_| group()).collect())));
+        tree.documents[0].items.push(entry("sops", Value::Branch(stanza)));
+        store::emit_plain(Format::Yaml, &tree).expect("a file").expose().clone()
+    };
+    let open =
+        |has_mac, chosen: usize| crate::sops::decrypt(&file(has_mac), Format::Yaml, &shares(THREE_OF_FIVE, 0..chosen));
+    // Two are enough to try where the file names no threshold; three are needed.
+    assert_eq!((code(&open(true, 3)), code(&open(true, 2))), (0, 6));
+    // A MAC that was taken out is an attack whatever the key.
+    assert_eq!((code(&open(false, 5)), code(&open(false, 2))), (7, 7));
+    let strange = Shares((0..5).map(|group| (group, vec![group as u8 + 1; 33])).collect());
+    assert_ne!(code(&crate::sops::decrypt(&file(true), Format::Yaml, &strange)), 0);
 }

@@ -4,6 +4,8 @@
 mod integrity;
 mod key_groups;
 mod readings;
+mod redacted;
+mod reordered;
 mod stanza;
 mod vectors;
 

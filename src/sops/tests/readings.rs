@@ -9,7 +9,7 @@ const JSON: &str = include_str!("../testdata/old/sops_3.6.1.json");
 fn opened(file: &str, format: Format) -> Result<(Reading, String), SopsError> {
     let cleartext = decrypt(file.as_bytes(), format, &FixedKey(KEY.to_vec()))?;
     let text = cleartext.text().expect("the format holds what it read");
-    Ok((cleartext.reading(), String::from_utf8(text.into_exposed()).expect("UTF-8")))
+    Ok((cleartext.reading(), String::from_utf8(text.into_exposed().into_owned()).expect("UTF-8")))
 }
 
 #[test]

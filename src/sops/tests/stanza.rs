@@ -43,6 +43,7 @@ fn takes_the_stanza_out_of_every_document() {
     let metadata = Metadata::take_nested(&mut tree).expect("a stanza");
     assert_eq!(metadata.key_groups.len(), 1);
     assert_eq!(to_json(&tree), serde_json::json!([{ "m": [["a", null], ["b", null]] }, { "m": [["c", null]] }]));
+    println!("figure: 2 documents");
 }
 
 #[test]
@@ -59,6 +60,7 @@ fn refuses_a_file_without_one_stanza_in_its_first_document() {
     late.documents.push(Branch { items: vec![stanza()] });
     assert!(error(Metadata::take_nested(&mut late)).starts_with("sops metadata not found"));
     assert!(error(Metadata::take_nested(&mut Tree::default())).starts_with("sops metadata not found"));
+    println!("figure: 7 of 7 refused");
 }
 
 #[test]
@@ -142,7 +144,10 @@ fn reads_thresholds_however_they_are_written() {
         assert_eq!(error(threshold(value)), "sops.shamir_threshold is not a whole number");
     }
     // With one group sops does not look at it.
-    assert!(read_with(vec![entry("shamir_threshold", Value::Int(7))]).is_ok());
+    for (written, said) in [(7, Some(7)), (1, Some(1)), (0, None), (-1, None)] {
+        let metadata = read_with(vec![entry("shamir_threshold", Value::Int(written))]).expect("any number");
+        assert_eq!((metadata.shamir_threshold, metadata.needed_groups()), (said, 1));
+    }
 }
 
 #[test]
@@ -165,6 +170,18 @@ fn key_groups_count_only_without_keys_at_the_top() {
         let mut fields = none;
         fields.push(modified());
         assert_eq!(error(read(fields)), "no keys found in the sops metadata");
+    }
+}
+
+#[test]
+fn a_huawei_key_has_a_region_and_an_id() {
+    let key = |id: &str| {
+        let fields = vec![entry("key_id", text(id)), entry("created_at", text(LAST_MODIFIED))];
+        read_with(vec![entry("hckms", Value::List(vec![branch(fields)]))])
+    };
+    assert!(key("region:uuid").is_ok());
+    for id in ["", "region", ":", ":uuid", "region:", " :uuid", "region: "] {
+        assert!(error(key(id)).ends_with("key_id is not in the form region:uuid"), "{id}");
     }
 }
 

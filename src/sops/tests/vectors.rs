@@ -36,6 +36,7 @@ fn reads_what_the_go_library_wrote() {
         }
     }
     assert!(opened >= 50, "{opened}");
+    println!("figure: {opened} vectors made by sops' Go library opened to the same");
 }
 
 fn bytes(text: &Json) -> Vec<u8> {

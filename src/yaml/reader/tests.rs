@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use proptest::prelude::*;
 
 use crate::limits;
@@ -141,6 +143,7 @@ fn expands_aliases_with_their_own_comments() {
 
 #[test]
 fn refuses_alias_bombs() {
+    let begun = Instant::now();
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
@@ -158,6 +161,10 @@ fn refuses_alias_bombs() {
     let comment = "x".repeat(100_000);
     let comments = format!("- &a 1\n- &b\n  - *a # {comment}\n{}", "- *b\n".repeat(1000));
     assert!(read(&comments).err().is_some_and(|error| error.starts_with("aliases stand for too much")));
+    println!(
+        "figure: 10^12 elements, 300 levels, and 100 MB of comments: 3 of 3 refused, in {} ms",
+        begun.elapsed().as_millis()
+    );
 }
 
 #[test]
@@ -179,6 +186,7 @@ fn refuses_other_encodings_and_control_characters() {
     );
     assert!(error(b"\xef\xbb\xbf\xef\xbb\xbfa: 1\n").is_some());
     assert_eq!(read("\u{feff}a: 1\n").as_deref(), Ok("{a: 1}"));
+    println!("figure: 5 of 5 refused, 1 byte order mark skipped");
 }
 
 #[test]
@@ -215,6 +223,7 @@ fn bounds_nesting_on_a_small_stack() {
     }
     let lines: String = (0..limits::NESTING).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
     on_small_stack(move || drop(parse(lines.as_bytes()).expect("within the bound")));
+    println!("figure: {} levels read, one more and 100,000 refused, 4 ways, in 256 KiB of stack", limits::NESTING);
 }
 
 #[test]
@@ -235,6 +244,7 @@ fn truncation_at_every_byte_never_panics() {
         let _ = parse(&RICH.as_bytes()[..length]);
         let _ = parse(&RICH.as_bytes()[length..]);
     }
+    println!("figure: {} beginnings and ends of one YAML text, 0 panics", 2 * RICH.len());
 }
 
 proptest! {

@@ -48,3 +48,24 @@ pub fn printed_size<'n>(roots: impl IntoIterator<Item = &'n Node>, indent: usize
 fn text_of_size(bytes: usize) -> String {
     String::with_capacity(bytes.min(limits::DECRYPTED_BYTES))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{document, list, literal, map, plain};
+    use super::*;
+
+    #[test]
+    fn the_estimate_is_no_less_than_what_is_printed_and_not_much_more() {
+        let mut deep = literal("a\nb\nc\n");
+        for _ in 0..40 {
+            deep = map(vec![(plain("key"), list(vec![deep, plain("x").line("# comment")]))]);
+        }
+        let wide = list((0..500).map(|number| plain(&number.to_string()).head("# head").foot("# foot")).collect());
+        for root in [deep, wide, plain("x")] {
+            let size = printed_size([&root], 4);
+            let text = write_like_sops(&[document(root)], 4);
+            assert!((text.len()..=4 * text.len() + 16).contains(&size), "{size} for {}", text.len());
+            assert!(text_of_size(size).capacity() >= text.len());
+        }
+    }
+}

@@ -27,8 +27,7 @@ impl Node {
         };
         // yaml.v3 prints the value as a document of its own and takes the node from that text.
         let style = Allowed::by(text).style(wanted, Context::default());
-        let tag = (style == ScalarStyle::Plain && text == "<<").then(|| "!!merge".to_owned());
-        Self { kind: Kind::Scalar(text.to_owned(), style), tag, ..Self::default() }
+        Self { kind: Kind::Scalar(text.to_owned(), style), ..Self::default() }
     }
 
     /// Makes the node of a string that may not be UTF-8; then it is `!!binary`, base64 in lines of 70 characters.
@@ -62,7 +61,7 @@ impl Node {
         if value.is_nan() {
             Self::plain(".nan")
         } else if value.is_infinite() {
-            Self::plain(if value > 0.0 { ".inf" } else { "-.inf" })
+            Self::plain(if value.is_sign_positive() { ".inf" } else { "-.inf" })
         } else {
             Self::plain(number::format_g(value))
         }

@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::sidecar::project;
+use crate::endurance::figure;
 use crate::harness::tool;
 
 /// The manifests that Argo CD installs, from the module that the plugin server was built from.
@@ -158,4 +159,5 @@ fn examples_and_plugin_are_what_argocd_reads() {
     assert!(files.len() >= 4, "{files:?}");
     files.push(project().join("plugin.yaml"));
     lint(&files);
+    figure(&format!("{} files read by Argo CD's own types", files.len()));
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::sidecar::{Repo, Setup, Sidecar};
+use crate::endurance::figure;
 use crate::harness::{CANARY, tests_dir};
 
 /// A kustomization of one encrypted manifest, `app/object.enc.yaml`.
@@ -268,6 +269,7 @@ fn key_program_that_never_ends() {
         fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.starts_with(b"/bin/sleep\x00987"))
     });
     assert_eq!(left.count(), 0, "left running");
+    figure(&format!("deadline of 2 s, given up after {:.1} s, 0 processes left", begin.elapsed().as_secs_f64()));
 }
 
 /// The server kills us when the caller is gone; nobody but the next rendering can clean up then.

@@ -6,7 +6,7 @@ use super::rng::Rng;
 use crate::harness::CANARY;
 use crate::oracle::Options;
 
-/// A plaintext that can be made smaller, step by step, while it still shows a failure.
+/// A plaintext.
 #[derive(Clone, Debug)]
 pub enum Document {
     Bytes(Vec<u8>),
@@ -45,9 +45,9 @@ enum Value {
     },
 }
 
-/// A random document and the options to encrypt it with.
-pub fn random(rng: &mut Rng, format: Format, recipients: &[String]) -> (Document, Options) {
-    let document = match format {
+/// A random document.
+pub fn random(rng: &mut Rng, format: Format) -> Document {
+    match format {
         Format::Binary => Document::Bytes(bytes(rng)),
         Format::Dotenv => Document::Lines(lines(rng, dotenv_line)),
         Format::Ini => Document::Lines(ini_lines(rng)),
@@ -61,11 +61,11 @@ pub fn random(rng: &mut Rng, format: Format, recipients: &[String]) -> (Document
             }
             Document::Yaml(documents)
         }
-    };
-    (document, options(rng, format, recipients))
+    }
 }
 
-fn options(rng: &mut Rng, format: Format, recipients: &[String]) -> Options {
+/// Encryption rules and keys.
+pub fn options(rng: &mut Rng, format: Format, recipients: &[String]) -> Options {
     let mut options = Options { groups: vec![vec![recipients[0].clone()]], ..Options::default() };
     match rng.below(12) {
         // The command line ignores rules for binary files.
@@ -84,12 +84,19 @@ fn options(rng: &mut Rng, format: Format, recipients: &[String]) -> Options {
         }
         5 => options.encrypted_comment_regex = rng.pick(&["sops:enc", "^ ", "e", "."]).to_owned(),
         6 => options.unencrypted_comment_regex = rng.pick(&["sops:clear", "^ ", "e", "CANARY"]).to_owned(),
-        _ => {}
+        // What the command line takes where no rule is given.
+        _ => options.unencrypted_suffix = "_unencrypted".to_owned(),
     }
     options.mac_only_encrypted = format != Format::Binary && rng.chance(15);
-    if rng.chance(8) {
-        options.groups = recipients.iter().map(|recipient| vec![recipient.clone()]).collect();
-        options.shamir_threshold = 2 + rng.below(2);
+    match rng.below(12) {
+        0 => {
+            options.groups = recipients.iter().map(|recipient| vec![recipient.clone()]).collect();
+            options.shamir_threshold = 2 + rng.below(2);
+        }
+        // Two groups, all of which are needed where nothing is said.
+        1 => options.groups = vec![recipients[..2].to_vec(), vec![recipients[2].clone()]],
+        2 => options.groups = vec![recipients.to_vec()],
+        _ => {}
     }
     options
 }
@@ -294,7 +301,7 @@ fn block_line(rng: &mut Rng) -> String {
     }
 }
 
-fn number(rng: &mut Rng) -> String {
+pub fn number(rng: &mut Rng) -> String {
     let digits = 1 + rng.below(18);
     let mut text: String = (0..digits).map(|_| char::from(b'0' + rng.byte() % 10)).collect();
     if rng.chance(50) {
@@ -370,101 +377,6 @@ impl Document {
             }
         }
     }
-
-    /// Every document that is one step smaller.
-    pub fn smaller(&self) -> Vec<Self> {
-        match self {
-            Self::Bytes(bytes) => {
-                let half = bytes.len() / 2;
-                let mut out = vec![bytes[..half].to_vec(), bytes[half..].to_vec()];
-                out.extend((0..bytes.len().min(64)).map(|at| [&bytes[..at], &bytes[at + 1..]].concat()));
-                out.retain(|smaller| smaller.len() < bytes.len());
-                out.into_iter().map(Self::Bytes).collect()
-            }
-            Self::Lines(lines) => {
-                let mut out: Vec<_> = (0..lines.len()).map(|at| without(lines, at)).collect();
-                for (at, line) in lines.iter().enumerate() {
-                    let mut shorter: Vec<_> = (0..line.chars().count()).map(|skip| without_char(line, skip)).collect();
-                    shorter.sort();
-                    shorter.dedup();
-                    out.extend(shorter.into_iter().map(|line| replaced(lines, at, line)));
-                }
-                out.into_iter().map(Self::Lines).collect()
-            }
-            Self::Json(entries) => smaller_entries(entries).into_iter().map(Self::Json).collect(),
-            Self::Yaml(documents) => {
-                let mut out = Vec::new();
-                if documents.len() > 1 {
-                    out.extend((0..documents.len()).map(|at| without(documents, at)));
-                }
-                for (at, entries) in documents.iter().enumerate() {
-                    out.extend(smaller_entries(entries).into_iter().map(|smaller| replaced(documents, at, smaller)));
-                }
-                out.into_iter().map(Self::Yaml).collect()
-            }
-        }
-    }
-}
-
-fn without<T: Clone>(all: &[T], at: usize) -> Vec<T> {
-    all.iter().enumerate().filter(|(index, _)| *index != at).map(|(_, item)| item.clone()).collect()
-}
-
-fn without_char(line: &str, skip: usize) -> String {
-    line.chars().enumerate().filter(|(index, _)| *index != skip).map(|(_, c)| c).collect()
-}
-
-fn replaced<T: Clone>(all: &[T], at: usize, item: T) -> Vec<T> {
-    let mut all = all.to_vec();
-    all[at] = item;
-    all
-}
-
-fn smaller_entries(entries: &[Entry]) -> Vec<Vec<Entry>> {
-    let mut out: Vec<_> = (0..entries.len()).map(|at| without(entries, at)).collect();
-    for (at, entry) in entries.iter().enumerate() {
-        let mut variants = Vec::new();
-        let mut variant = |change: &dyn Fn(&mut Entry)| {
-            let mut entry = entry.clone();
-            change(&mut entry);
-            variants.push(entry);
-        };
-        if !entry.head.is_empty() {
-            variant(&|entry| drop(entry.head.pop()));
-        }
-        if !entry.foot.is_empty() {
-            variant(&|entry| drop(entry.foot.pop()));
-        }
-        if entry.side.is_some() {
-            variant(&|entry| entry.side = None);
-        }
-        for value in smaller_value(&entry.value) {
-            variant(&|entry| entry.value = value.clone());
-        }
-        out.extend(variants.into_iter().map(|variant| replaced(entries, at, variant)));
-    }
-    out
-}
-
-fn smaller_value(value: &Value) -> Vec<Value> {
-    let mut out = match value {
-        Value::Scalar(_) => Vec::new(),
-        Value::Block(header, lines) => {
-            (0..lines.len()).map(|at| Value::Block(header.clone(), without(lines, at))).collect()
-        }
-        Value::Map { flow, prefix, entries } => {
-            let smaller = smaller_entries(entries).into_iter();
-            smaller.map(|entries| Value::Map { flow: *flow, prefix: prefix.clone(), entries }).collect()
-        }
-        Value::List { flow, prefix, indented, elements } => smaller_entries(elements)
-            .into_iter()
-            .map(|elements| Value::List { flow: *flow, prefix: prefix.clone(), indented: *indented, elements })
-            .collect(),
-    };
-    if !matches!(value, Value::Scalar(text) if text == "1") {
-        out.push(Value::Scalar("1".to_owned()));
-    }
-    out
 }
 
 fn write_json(out: &mut String, value: &Value) {
@@ -640,7 +552,7 @@ const JSON_KEYS: &[&str] =
     &["\"\"", "\"a:b\"", "\"<&>\"", "\"\\u2028\"", "\"new\\nline\"", "\"\\ud83d\\ude00\"", "\"a\"", "\"1\""];
 
 /// Plain scalars that YAML types in surprising ways, or that look like something else.
-const PLAIN: &[&str] = &[
+pub const PLAIN: &[&str] = &[
     "CANARY-7f3a",
     "0",
     "1",
@@ -763,7 +675,7 @@ const PLAIN: &[&str] = &[
 ];
 
 /// Scalars with tags, quotes, escapes.
-const SCALARS: &[&str] = &[
+pub const SCALARS: &[&str] = &[
     "",
     "\"\"",
     "''",

@@ -1,45 +1,61 @@
-//! The real sops encrypts random documents; what we decrypt must be what it decrypts, byte for byte, and what it refuses
-//! after tampering we refuse too.
+//! The real sops encrypts, decrypts and prints random documents and changed ones; what we make of them must be the same,
+//! byte for byte, and what it refuses we refuse too. Where we differ on purpose, `tests/differences.md` has a row.
 //!
-//! `UNSOPS_DIFF_SEED` (decimal or 0x…) chooses the documents, `UNSOPS_DIFF_CASES` or `UNSOPS_DIFF_SECONDS` how many.
-//! A failure prints seed and case, the smallest document that shows it, and the command that repeats it. The seed does not
-//! choose the initialisation vectors, which sops draws itself: so the encrypted file is printed too.
+//! `UNSOPS_DIFF_SEED` (decimal or 0x…) chooses the documents, `UNSOPS_DIFF_CASES` or `UNSOPS_DIFF_SECONDS` how many; the
+//! seed chooses the initialisation vectors too, so that a case is the same in every run. A failure prints seed and case,
+//! the smallest text that shows it, and what both programs say.
 
+mod differences;
 mod documents;
+mod examples;
+mod godotenv;
+mod mutate;
+mod pair;
+mod patterns;
+mod release;
 pub mod rng;
-mod tamper;
+mod shrink;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use unsops::environment::Environment;
 use unsops::keys::{KeyPolicy, Keyring};
-use unsops::sops::{self, Format, Reading, SopsError};
+use unsops::sops::Format;
 
-use self::documents::Document;
+use self::pair::{Pair, Verdict};
 use self::rng::Rng;
+use crate::endurance::figure;
 use crate::fixtures::identities;
-use crate::harness::{Case, tool};
-use crate::oracle::{Options, Oracle};
+use crate::oracle::{Encrypted, Options, Oracle, Ticket};
 
 const FORMATS: [Format; 8] =
     [Format::Yaml, Format::Yaml, Format::Yaml, Format::Yaml, Format::Json, Format::Ini, Format::Dotenv, Format::Binary];
 
-/// How long a test goes on: `UNSOPS_DIFF_CASES` of each, else `UNSOPS_DIFF_SECONDS`, else its share of a minute.
+/// Changed copies of each file.
+const COPIES: usize = 12;
+
+/// Documents that the oracle works on while we look at an earlier one.
+const AHEAD: usize = 16;
+
+/// When a test ends: after `UNSOPS_DIFF_CASES`, or `UNSOPS_DIFF_SECONDS`, else after as many documents as the test says,
+/// or ten seconds on a slow machine.
 enum Budget {
     Cases(u64),
     Until(Instant),
+    Either(u64, Instant),
 }
 
 impl Budget {
-    fn new(share_s: u64) -> Self {
+    fn new(cases: u64) -> Self {
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         match (number("UNSOPS_DIFF_CASES"), number("UNSOPS_DIFF_SECONDS")) {
             (Some(cases), _) => Self::Cases(cases),
-            (None, seconds) => Self::Until(Instant::now() + Duration::from_secs(seconds.unwrap_or(share_s))),
+            (None, Some(seconds)) => Self::Until(after(seconds)),
+            (None, None) => Self::Either(cases, after(10)),
         }
     }
 
@@ -47,6 +63,7 @@ impl Budget {
         match self {
             Self::Cases(cases) => case >= *cases,
             Self::Until(end) => Instant::now() >= *end,
+            Self::Either(cases, end) => case >= *cases || Instant::now() >= *end,
         }
     }
 }
@@ -69,125 +86,127 @@ fn recipients() -> Vec<String> {
     ["age.txt", "age-2.txt", "age-3.txt"].map(recipient).to_vec()
 }
 
-/// Counts by kind, printed past libtest's capture when a test ends.
-#[derive(Default)]
-struct Tally(BTreeMap<String, u64>);
+/// What a test found, printed past libtest's capture when it ends.
+struct Report {
+    name: &'static str,
+    seed: u64,
+    start: Instant,
+    budget: Budget,
+    /// Cases that were begun.
+    cases: u64,
+    /// By format and outcome.
+    outcomes: BTreeMap<(&'static str, &'static str), u64>,
+    /// Details of an outcome.
+    details: BTreeMap<String, u64>,
+    /// The first finding of each kind, so that one run shows them all.
+    findings: BTreeMap<String, String>,
+}
 
-impl Tally {
-    fn add(&mut self, what: impl Into<String>) {
-        *self.0.entry(what.into()).or_default() += 1;
+const SAME: &str = "same bytes";
+const REFUSED: &str = "refused by both";
+const LISTED: &str = "differ as listed";
+const FOUND: &str = "DIFFER";
+const NOT_ENCRYPTED: &str = "not encrypted by sops";
+
+impl Report {
+    fn new(name: &'static str, cases: u64) -> Self {
+        let (outcomes, details, findings) = Default::default();
+        Self {
+            name,
+            seed: seed(),
+            start: Instant::now(),
+            budget: Budget::new(cases),
+            cases: 0,
+            outcomes,
+            details,
+            findings,
+        }
     }
 
-    fn print(&self, title: &str) {
-        let mut text = format!("\n{title}:\n");
-        for (what, count) in &self.0 {
-            text.push_str(&format!("  {count:7}  {what}\n"));
+    /// The random choices of the next case, unless enough was done.
+    fn next(&mut self) -> Option<(u64, Rng)> {
+        let case = self.cases;
+        if self.budget.is_spent(case) {
+            return None;
+        }
+        self.cases += 1;
+        Some((case, case_rng(self.seed, case)))
+    }
+
+    fn count(&mut self, format: Format, outcome: &'static str, detail: Option<String>) {
+        *self.outcomes.entry((format.name(), outcome)).or_default() += 1;
+        if let Some(detail) = detail {
+            *self.details.entry(format!("{outcome}: {detail}")).or_default() += 1;
+        }
+    }
+
+    /// Counts a verdict; `Some` kind where it is a finding that is not known yet.
+    fn add(&mut self, format: Format, verdict: Verdict, label: &str) -> Option<(String, String)> {
+        let label = if label.is_empty() { String::new() } else { format!(" after {label}") };
+        match verdict {
+            Verdict::Same => self.count(format, SAME, (!label.is_empty()).then(|| label.trim_start().to_owned())),
+            Verdict::Refused(class) => self.count(format, REFUSED, Some(class)),
+            Verdict::Listed(name) => self.count(format, LISTED, Some(name.to_owned())),
+            Verdict::Finding { kind, reason } => {
+                self.count(format, FOUND, None);
+                if self.findings.len() < 20 && !self.findings.contains_key(&kind) {
+                    return Some((kind, reason));
+                }
+            }
+        }
+        None
+    }
+
+    /// As [`Self::add`], for a file that sops made; keeps what is found.
+    fn add_plain(&mut self, pair: &mut Pair<'_>, plain: &Plain, verdict: Verdict) {
+        if let Some((kind, reason)) = self.add(plain.format, verdict, "") {
+            let smallest = plain.smallest(pair, &kind);
+            let format = plain.format.name();
+            let text = format!("UNSOPS_DIFF_SEED={} case {}, {format}: {reason}\n{smallest}", self.seed, plain.case);
+            self.findings.insert(kind, text);
+        }
+    }
+
+    fn total(&self, outcome: &str) -> u64 {
+        self.outcomes.iter().filter(|((_, name), _)| *name == outcome).map(|(_, count)| count).sum()
+    }
+
+    fn compared(&self) -> u64 {
+        [SAME, REFUSED, LISTED, FOUND].map(|outcome| self.total(outcome)).iter().sum()
+    }
+
+    /// Prints all counts; fails where there are findings, or where too little was compared (`floor`).
+    #[track_caller]
+    fn finish(self, floor: u64) {
+        let (compared, seconds) = (self.compared(), self.start.elapsed().as_secs_f64());
+        let per_minute = compared as f64 / seconds * 60.0;
+        let summary = format!(
+            "seed {}: {compared} documents compared ({per_minute:.0} a minute): {} same, {} refused by both, {} differ as listed, {} differ",
+            self.seed,
+            self.total(SAME),
+            self.total(REFUSED),
+            self.total(LISTED),
+            self.total(FOUND)
+        );
+        let mut text = format!("\n{}, {summary}\n", self.name);
+        for ((format, outcome), count) in &self.outcomes {
+            text.push_str(&format!("  {count:8}  {format:7} {outcome}\n"));
+        }
+        let mut details: Vec<_> = self.details.iter().collect();
+        details.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
+        let shown = if std::env::var_os("UNSOPS_DIFF_DETAILS").is_some() { usize::MAX } else { 25 };
+        for (detail, count) in details.iter().take(shown) {
+            text.push_str(&format!("  {count:8}    {detail}\n"));
+        }
+        if details.len() > shown {
+            text.push_str(&format!("            and {} more (UNSOPS_DIFF_DETAILS=1)\n", details.len() - shown));
         }
         let _ = std::io::stderr().write_all(text.as_bytes());
+        figure(&summary);
+        let all: Vec<_> = self.findings.values().map(String::as_str).collect();
+        assert!(all.is_empty(), "{} kinds of disagreement:\n\n{}", all.len(), all.join("\n\n"));
+        assert!(compared >= floor, "only {compared} documents compared, not {floor}");
     }
-}
-
-/// The first failure of each kind, so that one run shows them all.
-#[derive(Default)]
-struct Findings(BTreeMap<String, String>);
-
-impl Findings {
-    /// `describe` is asked only for a new kind.
-    fn add(&mut self, kind: String, describe: impl FnOnce() -> String) {
-        if self.0.len() < 20 {
-            self.0.entry(kind).or_insert_with(describe);
-        }
-    }
-
-    #[track_caller]
-    fn report(&self) {
-        let all: Vec<_> = self.0.values().map(String::as_str).collect();
-        assert!(all.is_empty(), "{} kinds of failure:\n\n{}", all.len(), all.join("\n\n"));
-    }
-}
-
-/// The real sops and us, on the same file.
-struct Pair<'env> {
-    oracle: Oracle,
-    keyring: Keyring<'env>,
-}
-
-/// What became of an untampered file.
-enum Outcome {
-    /// sops does not encrypt this document.
-    Rejected(String),
-    Same,
-    /// sops itself does not read or print its own file rightly.
-    OracleErrs(String),
-    Failure(String),
-}
-
-impl Pair<'_> {
-    fn ours(&self, format: Format, file: &[u8]) -> Result<(Vec<u8>, Reading), String> {
-        match sops::decrypt(file, format, &self.keyring) {
-            Ok(cleartext) => match cleartext.text() {
-                Ok(text) => Ok((text.into_exposed(), cleartext.reading())),
-                Err(reason) => Err(format!("cannot print: {reason}")),
-            },
-            Err(error) => {
-                let kind = match error {
-                    SopsError::Format { .. } => "format",
-                    SopsError::Integrity { .. } => "integrity",
-                    SopsError::Key(_) => "key",
-                };
-                Err(format!("{kind}: {error}"))
-            }
-        }
-    }
-
-    /// Other bytes are right only where sops' own text is wrong: where it is not true to the content of the file and
-    /// ours is, or where it shows a bug that is known.
-    fn judge_bytes(&mut self, format: Format, file: &[u8], ours: &[u8], theirs: &[u8]) -> Outcome {
-        let is_misprint = upstream::is_misprint(ours, theirs)
-            || self.oracle.is_true_to(format, file, ours) && !self.oracle.is_true_to(format, file, theirs);
-        if is_misprint {
-            return Outcome::OracleErrs("printed wrongly by sops, rightly here".to_owned());
-        }
-        Outcome::Failure(format!("other bytes\n{}", side_by_side(ours, theirs)))
-    }
-
-    fn compare(&mut self, format: Format, document: &Document, options: &Options) -> (Outcome, Vec<u8>) {
-        let file = match self.oracle.encrypt(format, &document.text(), options) {
-            Ok(file) => file,
-            Err(reason) => return (Outcome::Rejected(reason), Vec::new()),
-        };
-        let outcome = match (self.ours(format, &file), self.oracle.decrypt(format, &file)) {
-            (Ok((ours, _)), Ok(theirs)) if ours == theirs => Outcome::Same,
-            (Ok((ours, _)), Ok(theirs)) => self.judge_bytes(format, &file, &ours, &theirs),
-            (Ok(_), Err(reason)) => Outcome::OracleErrs(format!("not read back by sops, but here: {}", class(&reason))),
-            (Err(_), Err(reason)) => Outcome::OracleErrs(format!("read back by nobody: {}", class(&reason))),
-            (Err(reason), Ok(_)) => Outcome::Failure(format!("only we refuse: {reason}")),
-        };
-        (outcome, file)
-    }
-}
-
-/// The smallest document that still fails, with the file and the reason.
-fn smallest(mut document: Document, mut check: impl FnMut(&Document) -> (Outcome, Vec<u8>)) -> String {
-    let (Outcome::Failure(mut reason), mut file) = check(&document) else {
-        return format!("passes when repeated:\n{}", String::from_utf8_lossy(&document.text()));
-    };
-    let deadline = Instant::now() + Duration::from_secs(60);
-    'smaller: while Instant::now() < deadline {
-        for candidate in document.smaller() {
-            if let (Outcome::Failure(why), made) = check(&candidate) {
-                (document, file, reason) = (candidate, made, why);
-                continue 'smaller;
-            }
-        }
-        break;
-    }
-    let (text, file) = (document.text(), String::from_utf8_lossy(&file).into_owned());
-    format!("{reason}\ndocument: {0:?}\n{0}\nfile:\n{file}", String::from_utf8_lossy(&text))
-}
-
-fn side_by_side(ours: &[u8], theirs: &[u8]) -> String {
-    format!("ours:   {:?}\ntheirs: {:?}", String::from_utf8_lossy(ours), String::from_utf8_lossy(theirs))
 }
 
 /// Runs a check with the oracle and our keyring, unless the oracle is missing.
@@ -197,7 +216,7 @@ fn with_pair(check: impl FnOnce(&mut Pair<'_>)) {
     let keys = identities(&["age.txt", "age-2.txt", "age-3.txt"]);
     let environment = Environment::new([("SOPS_AGE_KEY".into(), keys.into())], None);
     let keyring = Keyring::from_environment(&environment, KeyPolicy::default()).expect("a keyring");
-    check(&mut Pair { oracle, keyring });
+    check(&mut Pair::new(oracle, keyring));
 }
 
 /// The random choices of one case.
@@ -205,174 +224,184 @@ fn case_rng(seed: u64, case: u64) -> Rng {
     Rng::new(seed.wrapping_mul(0x0100_0000_01b3) ^ case.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// A class of messages: without quoted values and numbers.
-fn class(message: &str) -> String {
-    const BEFORE_VALUES: &[&str] =
-        &["Input string", "input line", "not found: ", "key name: ", "key quote", "section: ", "value "];
-    let end = BEFORE_VALUES.iter().filter_map(|before| Some(message.find(before)? + before.len())).min();
-    let message = end.and_then(|end| message.get(..end)).unwrap_or(message);
-    let message: String = message.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-    let mut out = String::new();
-    for (index, part) in message.split('"').enumerate() {
-        out.push_str(if index % 2 == 0 { part } else { "…" });
-    }
-    while out.contains("00") {
-        out = out.replace("00", "0");
-    }
-    out.chars().take(100).collect()
+/// A plaintext to be encrypted.
+struct Plain {
+    case: u64,
+    rng: Rng,
+    format: Format,
+    text: Vec<u8>,
+    options: Options,
 }
 
-fn kind(format: Format, reason: &str) -> String {
-    format!("{} {}", format.name(), class(reason.lines().next().unwrap_or_default()))
+impl Plain {
+    /// Asks sops to encrypt it.
+    fn ask(&self, pair: &mut Pair<'_>) -> Ticket {
+        pair.oracle.ask_encrypt(self.format, &self.text, &self.options, self.case)
+    }
+
+    /// The smallest text and the fewest options that show the same kind of disagreement.
+    fn smallest(&self, pair: &mut Pair<'_>, kind: &str) -> String {
+        let format = self.format;
+        let mut judge = |text: &[u8], options: &Options| {
+            let encrypted = pair.oracle.encrypt(format, text, options, self.case).ok()?;
+            match pair.judge_file(format, &encrypted.file, &encrypted.decrypted) {
+                Verdict::Finding { kind: found, reason } if found == kind => Some((encrypted.file, reason)),
+                _ => None,
+            }
+        };
+        let options = shrink::options(&self.options, |options| judge(&self.text, options).is_some());
+        let text = shrink::text(&self.text, |text| judge(text, &options).is_some());
+        match judge(&text, &options) {
+            Some((file, reason)) => format!(
+                "{reason}\nplaintext: {:?}\n{options:?}\nfile:\n{}",
+                String::from_utf8_lossy(&text),
+                String::from_utf8_lossy(&file)
+            ),
+            None => "not shown when repeated".to_owned(),
+        }
+    }
+}
+
+/// Goes through random plaintexts, encrypted; the oracle works ahead.
+fn each_encrypted(
+    pair: &mut Pair<'_>,
+    report: &mut Report,
+    mut make: impl FnMut(u64, Rng) -> Plain,
+    mut check: impl FnMut(&mut Pair<'_>, &mut Report, Plain, Encrypted),
+) {
+    let mut ahead = VecDeque::new();
+    loop {
+        while ahead.len() < AHEAD
+            && let Some((case, rng)) = report.next()
+        {
+            let plain = make(case, rng);
+            let ticket = plain.ask(pair);
+            ahead.push_back((plain, ticket));
+        }
+        let Some((plain, ticket)) = ahead.pop_front() else { break };
+        match pair.oracle.encrypted(ticket) {
+            Ok(encrypted) => check(pair, report, plain, encrypted),
+            Err(reason) => report.count(plain.format, NOT_ENCRYPTED, Some(pair::class(&reason))),
+        }
+    }
 }
 
 #[test]
 fn decrypts_what_sops_encrypts_byte_for_byte() {
     with_pair(|pair| {
-        let (seed, budget, recipients) = (seed(), Budget::new(30), recipients());
-        let (mut tally, mut findings, mut case) = (Tally::default(), Findings::default(), 0);
-        while !budget.is_spent(case) {
-            let mut rng = case_rng(seed, case);
+        let recipients = recipients();
+        let mut report = Report::new("encrypted by sops", 3000);
+        let make = |case, mut rng: Rng| {
             let format = rng.pick(&FORMATS);
-            let (document, options) = documents::random(&mut rng, format, &recipients);
-            match pair.compare(format, &document, &options).0 {
-                Outcome::Same => tally.add(format!("{} same", format.name())),
-                Outcome::Rejected(reason) => tally.add(format!("{} not encrypted: {}", format.name(), class(&reason))),
-                Outcome::OracleErrs(what) => tally.add(format!("{} {what}", format.name())),
-                Outcome::Failure(reason) => findings.add(kind(format, &reason), || {
-                    let found = smallest(document, |document| pair.compare(format, document, &options));
-                    format!("UNSOPS_DIFF_SEED={seed} case {case}, {}, {options:?}\n{found}", format.name())
-                }),
+            let mut text = documents::random(&mut rng, format).text();
+            if rng.chance(25) {
+                text = mutate::text(&mut rng, format, &text).1;
             }
-            case += 1;
-        }
-        tally.print(&format!("differential, {case} documents from seed {seed}"));
-        findings.report();
-        let same: u64 = tally.0.iter().filter(|(what, _)| what.ends_with(" same")).map(|(_, count)| count).sum();
-        assert!(same * 2 > case, "most documents should be encrypted, only {same} of {case} were");
+            let options = documents::options(&mut rng, format, &recipients);
+            Plain { case, rng, format, text, options }
+        };
+        each_encrypted(pair, &mut report, make, |pair, report, plain, encrypted| {
+            let verdict = pair.judge_file(plain.format, &encrypted.file, &encrypted.decrypted);
+            report.add_plain(pair, &plain, verdict);
+        });
+        report.finish(500);
     });
+}
+
+/// The keys alone.
+fn without_rule(options: Options) -> Options {
+    Options { groups: options.groups, shamir_threshold: options.shamir_threshold, ..Options::default() }
 }
 
 #[test]
 fn refuses_tampered_files_as_sops_does() {
     with_pair(|pair| {
-        let (seed, budget, recipients) = (seed(), Budget::new(25), recipients());
-        let (mut tally, mut findings, mut case) = (Tally::default(), Findings::default(), 0);
-        while !budget.is_spent(case) {
-            let mut rng = case_rng(!seed, case);
+        let recipients = recipients();
+        let mut report = Report::new("tampered with", 400);
+        let make = |case, mut rng: Rng| {
             let format = rng.pick(&FORMATS);
-            let (document, options) = documents::random(&mut rng, format, &recipients);
-            case += 1;
-            let (Outcome::Same, file) = pair.compare(format, &document, &options) else { continue };
-            for _ in 0..4 {
-                let (what, tampered) = tamper::random(&mut rng, &file);
-                if tampered == file {
-                    continue;
-                }
-                let ours = pair.ours(format, &tampered);
-                let theirs = pair.oracle.decrypt(format, &tampered);
-                match tamper::judge(&ours, &theirs) {
-                    Ok(verdict) => tally.add(format!("{what}: {verdict}")),
-                    Err(reason) => findings.add(kind(format, &reason), || {
-                        format!(
-                            "UNSOPS_DIFF_SEED={seed} case {}, {}, {what}: {reason}\noriginal:\n{}\nchanged:\n{}",
-                            case - 1,
-                            format.name(),
-                            String::from_utf8_lossy(&file),
-                            tamper::changed_lines(&file, &tampered),
-                        )
-                    }),
+            let text = documents::random(&mut rng, format).text();
+            let mut options = documents::options(&mut rng, format, &recipients);
+            // So that some changes are harmless: the MAC covers few values.
+            if format != Format::Binary && rng.chance(60) {
+                let encrypted_regex = rng.pick(&["_enc$", "^data", "[0-4]$"]).to_owned();
+                options = Options { encrypted_regex, mac_only_encrypted: true, ..without_rule(options) };
+            }
+            Plain { case, rng, format, text, options }
+        };
+        each_encrypted(pair, &mut report, make, |pair, report, mut plain, encrypted| {
+            let Plain { format, case, .. } = plain;
+            let mut copies = Vec::new();
+            for _ in 0..COPIES {
+                let (what, text) = mutate::file(&mut plain.rng, format, &encrypted.file);
+                if text != encrypted.file {
+                    let ticket = pair.oracle.ask_decrypt(format, &text);
+                    copies.push((what, text, ticket));
                 }
             }
-        }
-        tally.print(&format!("tampering, {case} files from seed {seed}"));
-        findings.report();
+            for (what, text, ticket) in copies {
+                let theirs = pair.oracle.answer(ticket);
+                let verdict = pair.judge_file(format, &text, &theirs);
+                let Some((kind, reason)) = report.add(format, verdict, &what) else { continue };
+                let smallest = shrink::text(&text, |text| {
+                    let theirs = pair.oracle.decrypt(format, text);
+                    let verdict = pair.judge_file(format, text, &theirs);
+                    matches!(verdict, Verdict::Finding { kind: found, .. } if found == kind)
+                });
+                let text = format!(
+                    "UNSOPS_DIFF_SEED={} case {case}, {}, {what}: {reason}\nfile:\n{}",
+                    report.seed,
+                    format.name(),
+                    String::from_utf8_lossy(&smallest)
+                );
+                report.findings.insert(kind, text);
+            }
+        });
+        report.finish(500);
     });
 }
 
-/// Through the command line of an older release, which types and prints some values differently.
+/// The readers and printers of the formats alone, without encryption.
 #[test]
-fn decrypts_what_sops_3_8_1_encrypts() {
-    let Some(program) = tool("sops-3.8.1") else { return };
+fn reads_and_prints_texts_as_sops_does() {
     with_pair(|pair| {
-        let (seed, budget, recipients) = (seed(), Budget::new(8), recipients());
-        let (mut tally, mut findings, mut case) = (Tally::default(), Findings::default(), 0);
-        while !budget.is_spent(case) {
-            let mut rng = case_rng(seed ^ 0x381, case);
-            let format = rng.pick(&FORMATS);
-            let (document, options) = documents::random(&mut rng, format, &recipients);
-            match pair.compare_with_release(&program, format, &document, &options).0 {
-                Outcome::Same => tally.add(format!("{} same", format.name())),
-                Outcome::Rejected(_) => tally.add(format!("{} not encrypted", format.name())),
-                Outcome::OracleErrs(who) => tally.add(format!("{} {who}", format.name())),
-                Outcome::Failure(reason) => findings.add(kind(format, &reason), || {
-                    let check = |document: &Document| pair.compare_with_release(&program, format, document, &options);
-                    let found = smallest(document, check);
-                    format!("UNSOPS_DIFF_SEED={seed} case {case}, {}, {options:?}\n{found}", format.name())
-                }),
+        let mut report = Report::new("read and printed", 800);
+        while let Some((case, mut rng)) = report.next() {
+            let format = rng.pick(&FORMATS[..7]);
+            let original = documents::random(&mut rng, format).text();
+            let mut copies = vec![(String::new(), original.clone())];
+            for _ in 0..COPIES {
+                copies.push(mutate::text(&mut rng, format, &original));
             }
-            case += 1;
+            let copies: Vec<_> = copies
+                .into_iter()
+                .map(|(what, text)| {
+                    let ticket = pair.oracle.ask_print(format, &text);
+                    (what, text, ticket)
+                })
+                .collect();
+            for (what, text, ticket) in copies {
+                let theirs = pair.oracle.answer(ticket);
+                let verdict = pair.judge_text(format, &text, &theirs);
+                let Some((kind, reason)) = report.add(format, verdict, &what) else { continue };
+                let smallest = shrink::text(&text, |text| {
+                    let theirs = pair.oracle.print(format, text);
+                    let verdict = pair.judge_text(format, text, &theirs);
+                    matches!(verdict, Verdict::Finding { kind: found, .. } if found == kind)
+                });
+                let theirs = pair.oracle.print(format, &smallest);
+                let Verdict::Finding { reason: small, .. } = pair.judge_text(format, &smallest, &theirs) else {
+                    continue;
+                };
+                let text = format!(
+                    "UNSOPS_DIFF_SEED={} case {case}, {}, {what}: {reason}\ntext: {:?}\n{small}",
+                    report.seed,
+                    format.name(),
+                    String::from_utf8_lossy(&smallest)
+                );
+                report.findings.insert(kind, text);
+            }
         }
-        tally.print(&format!("sops 3.8.1, {case} documents from seed {seed}"));
-        findings.report();
+        report.finish(500);
     });
-}
-
-impl Pair<'_> {
-    /// A release's executable encrypts; sops 3.13.3 decrypts, or where it refuses that release itself.
-    fn compare_with_release(
-        &mut self,
-        program: &Path,
-        format: Format,
-        document: &Document,
-        options: &Options,
-    ) -> (Outcome, Vec<u8>) {
-        let name = match format {
-            Format::Binary => "file.bin",
-            Format::Dotenv => "file.env",
-            Format::Ini => "file.ini",
-            Format::Json => "file.json",
-            Format::Yaml => "file.yaml",
-        };
-        let rules = [
-            ("--encrypted-regex", &options.encrypted_regex),
-            ("--unencrypted-regex", &options.unencrypted_regex),
-            ("--encrypted-suffix", &options.encrypted_suffix),
-            ("--unencrypted-suffix", &options.unencrypted_suffix),
-        ];
-        let mut encrypt =
-            Case::new().file(name, document.text()).args(["--encrypt", "--age"]).arg(&options.groups[0][0]);
-        for (flag, value) in rules.into_iter().filter(|(_, value)| !value.is_empty()) {
-            encrypt = encrypt.arg(flag).arg(value);
-        }
-        let encrypted = encrypt.arg(name).run_unchecked(program);
-        if encrypted.status != Some(0) {
-            return (Outcome::Rejected("by its writer".to_owned()), Vec::new());
-        }
-        let file = encrypted.stdout;
-        let own = || {
-            let case = Case::new().key("age.txt").file(name, &file).args(["--decrypt", name]);
-            let run = case.run_unchecked(program);
-            (run.status == Some(0)).then_some(run.stdout)
-        };
-        let outcome = match (self.ours(format, &file), self.oracle.decrypt(format, &file)) {
-            (Ok((ours, _)), Ok(theirs)) if ours == theirs => Outcome::Same,
-            (Ok((ours, _)), Ok(theirs)) => self.judge_bytes(format, &file, &ours, &theirs),
-            (Ok((ours, _)), Err(reason)) => match own() {
-                // The final newline of JSON came with 3.10.
-                Some(own) if ours == own || ours == [&own[..], b"\n"].concat() => {
-                    Outcome::OracleErrs(format!("refused by sops 3.13.3, same as its writer: {}", class(&reason)))
-                }
-                // The printer of that release drops leading line breaks, among others: values it prints wrongly itself.
-                Some(_) => Outcome::OracleErrs("refused by sops 3.13.3, printed otherwise by its writer".to_owned()),
-                None => Outcome::OracleErrs(format!("read only here: {}", class(&reason))),
-            },
-            (Err(reason), Ok(_)) => Outcome::Failure(format!("only we refuse: {reason}")),
-            (Err(reason), Err(_)) => match own() {
-                Some(_) => Outcome::Failure(format!("its writer reads it, we refuse: {reason}")),
-                None => Outcome::OracleErrs(format!("read by nobody: {}", class(&reason))),
-            },
-        };
-        (outcome, file)
-    }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{after, figure};
-use crate::harness::Case;
+use crate::harness::{CANARY, Case, encrypted};
 
 const GENERATOR: &str = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata:\n  name: gen\n";
 
@@ -85,6 +85,19 @@ fn hostile_files_end_soon_within_256_mib_and_a_small_stack() {
         time.as_secs_f64()
     ));
     assert!(time < Duration::from_secs(30), "{name} took {time:?}");
+}
+
+#[test]
+fn files_as_deep_as_allowed_open_on_every_thread() {
+    let depth = 250;
+    let plain = format!("{}{CANARY}{}\n", "{a: ".repeat(depth), "}".repeat(depth));
+    let Some(file) = encrypted(&plain, "deep.yaml", &[]) else { return };
+    let names: Vec<String> = (0..8).map(|number| format!("deep{number}.yaml")).collect();
+    let manifest = format!("{GENERATOR}secretFrom:\n- metadata: {{name: s}}\n  files: [{}]\n", names.join(", "));
+    let case = Case::new().key("age.txt").file("gen.yaml", manifest);
+    let case = names.iter().fold(case, |case, name| case.file(name, &file));
+    assert_eq!(case.arg("gen.yaml").run().text().matches(CANARY).count(), names.len());
+    figure(&format!("{} files of {depth} levels at once", names.len()));
 }
 
 #[test]

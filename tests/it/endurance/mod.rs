@@ -2,7 +2,7 @@
 //! at any moment, other processes that look into it.
 //!
 //! `tests/promises.md` names the promise that each of these tests holds. A line that begins with `figure:` on standard
-//! output is what `tests/run promises` prints beside it.
+//! output of any test is what `tests/run promises` prints beside it.
 
 mod hostile;
 mod memory;
@@ -110,7 +110,7 @@ fn processes_of(case: &Case) -> Vec<String> {
 /// What a test measured, for the table of `tests/run promises`.
 #[expect(clippy::print_stdout, reason = "libtest captures it, and shows it where asked")]
 pub fn figure(text: &str) {
-    println!("figure: {}: {text}", std::thread::current().name().unwrap_or("?"));
+    println!("figure: {text}");
 }
 
 fn is_root() -> bool {

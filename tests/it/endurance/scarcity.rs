@@ -12,6 +12,7 @@ fn sixteen_descriptors_are_enough() {
     let case = generator_of_files(40);
     let want = case.run_with(&unsops(), ["gen.yaml"]);
     assert_eq!(after("ulimit -n 16", &case, &["gen.yaml"]).text(), want.text());
+    figure("40 files with 16 descriptors, the same answer");
 }
 
 #[test]
@@ -52,6 +53,7 @@ fn no_file_is_written() {
     assert!(answer.text().contains(CANARY));
     let refused = after("ulimit -f 0", &case, &["missing.yaml"]);
     refused.failure(4);
+    figure("0 bytes to files (RLIMIT_FSIZE 0)");
 }
 
 #[test]
@@ -63,6 +65,7 @@ fn no_place_to_write_and_no_home_are_no_obstacle() {
     {
         assert_eq!(after(place, &case, &["gen.yaml"]).text(), want.text(), "{place}");
     }
+    figure("4 of 4 surroundings, the same answer");
 }
 
 #[test]
@@ -122,4 +125,5 @@ fn one_failing_source_at_any_place_of_fifty_empties_the_answer() {
         let case: Case = generator(1).file("gen.yaml", format!("{manifest}{}", sources(bad)));
         case.arg("gen.yaml").run().failure(4);
     }
+    figure("8 places of 50, 0 bytes on standard output in all");
 }

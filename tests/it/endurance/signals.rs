@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{command, end_of, figure, generator, processes_of, wait_until};
-use crate::harness::{Case, files_below, tests_dir, tool, unsops};
+use crate::harness::{Case, ending_signals, files_below, tests_dir, tool, unsops};
 
 fn send(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
@@ -30,9 +30,10 @@ fn nothing_is_left(case: &Case) {
 fn a_signal_at_any_point_gives_the_whole_answer_or_none() {
     let case = generator(20);
     let want = case.run_with(&unsops(), ["gen.yaml"]);
+    let signals: Vec<_> = ending_signals().into_iter().chain([Signal::KILL]).collect();
     let (mut ended, mut complete) = (0, 0);
     for round in 0..60_u64 {
-        let signal = [Signal::TERM, Signal::INT, Signal::HUP, Signal::KILL][(round % 4) as usize];
+        let signal = signals[round as usize % signals.len()];
         let mut child = command(&case, &["gen.yaml"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -60,7 +61,7 @@ fn a_signal_at_any_point_gives_the_whole_answer_or_none() {
 fn a_signal_ends_a_run_that_waits() {
     let case = generator(1);
     let mut longest = Duration::ZERO;
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in ending_signals() {
         let mut child = command(&case, &[])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -81,7 +82,7 @@ fn a_signal_ends_a_run_that_waits() {
 #[test]
 fn a_signal_stops_the_key_program_too() {
     let case = generator(1);
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in ending_signals() {
         let mut child = command(&case, &["gen.yaml"])
             .env_remove("SOPS_AGE_KEY_FILE")
             .env("SOPS_AGE_KEY_CMD", "/bin/sleep 300")
@@ -113,9 +114,10 @@ fn a_signal_during_a_build_leaves_no_directory_and_no_kustomize() {
     let whole = build(&case).wait_with_output().expect("it ends");
     assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
     let usual = start.elapsed();
+    let signals = ending_signals();
     let mut ended = 0;
     for round in 0..24_u32 {
-        let signal = [Signal::TERM, Signal::INT, Signal::HUP][(round % 3) as usize];
+        let signal = signals[round as usize % signals.len()];
         let mut child = build(&case);
         std::thread::sleep(usual * round / 24);
         send(&child, signal);

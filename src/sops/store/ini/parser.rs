@@ -92,7 +92,7 @@ impl<'a> Parser<'a> {
         if name.is_empty() {
             return Err(error("an INI section without a name"));
         }
-        if let Some(comment) = from_comment_marker(line.get(end + 1..).unwrap_or_default()) {
+        if let Some(comment) = from_comment_marker(line.get(end..).unwrap_or_default()) {
             self.comment.extend_from_slice(comment);
         }
         let mut section = Section::new(name.to_owned(), position);
@@ -221,4 +221,17 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 
 fn rfind(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).rposition(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_quoted_thrice_only_if_something_can_follow() {
+        // go-ini, `readKeyName`: `len(line) > 6`.
+        assert_eq!(split_key(b"\"\"\"a=b").ok(), Some((&b""[..], &b"b"[..])));
+        assert_eq!(split_key(b"\"\"\"a\"\"\"=b").ok(), Some((&b"a"[..], &b"b"[..])));
+        assert!(split_key(b"\"\"\"ab=b").is_err());
+    }
 }

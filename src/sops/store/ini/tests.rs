@@ -50,6 +50,7 @@ fn reads_quotes_comments_and_continuations_as_go_ini() {
     ] {
         assert_eq!(values(ini)[0].1, want, "{ini:?}");
     }
+    println!("figure: 17 values read as by go-ini");
 }
 
 #[test]
@@ -152,4 +153,21 @@ fn takes_the_position_of_a_value() {
 #[test]
 fn takes_one_value_where_a_text_has_one() {
     assert_eq!(value("[s]\na=b"), "b");
+}
+
+#[test]
+fn three_quotes_alone_open_no_text() {
+    // go-ini, `readValue`: `len(line) > 3`.
+    assert_eq!(value("[s]\nk = \"\"\""), "\"\"\"");
+}
+
+#[test]
+fn a_section_keeps_the_blanks_of_its_comment_and_a_key_does_not() {
+    use crate::sops::tree::Comment;
+    let comment = |text: &str| Item::Comment(Comment { text: text.into(), is_inline: false });
+    let entry = |key: &str, value| Item::Entry(Entry { key: key.to_owned(), value, position: Default::default() });
+    let section = vec![comment("  of the section  "), entry("k", Value::Str("v".into())), comment("  of the key  ")];
+    let items = vec![entry("s", Value::Branch(Branch { items: section }))];
+    let tree = Tree { documents: vec![Branch { items }] };
+    assert_eq!(text(&tree), ";   of the section  \n[s]\n; of the key\nk = v\n");
 }

@@ -138,6 +138,7 @@ impl<'a> Reader<'a> {
         loop {
             let rest = self.rest();
             let mut run = printable_run(rest, [b'"', b'\\']);
+            self.place.pass_ascii(self.text, self.at, run);
             while rest.get(run).is_some_and(|byte| *byte >= 0x7f) {
                 run += 1;
                 run += printable_run(rest.get(run..).unwrap_or_default(), [b'"', b'\\']);
@@ -232,6 +233,15 @@ struct Place {
 }
 
 impl Place {
+    /// Passes a run of printable ASCII characters that begins at `at`; only long ones are worth it.
+    fn pass_ascii(&mut self, text: &[u8], at: usize, run: usize) {
+        if run >= 256 {
+            self.advance(text, at);
+            self.counted += run;
+            self.characters += run;
+        }
+    }
+
     fn advance(&mut self, text: &[u8], at: usize) -> Position {
         let passed = text.get(self.counted..at).unwrap_or_default();
         let mut line = passed;
@@ -295,7 +305,7 @@ fn utf16_escape(text: &[u8]) -> Option<u16> {
     };
     let mut unit = 0;
     for digit in [a, b, c, d] {
-        unit = unit << 4 | char::from(digit).to_digit(16)?;
+        unit = unit * 16 + char::from(digit).to_digit(16)?;
     }
     u16::try_from(unit).ok()
 }

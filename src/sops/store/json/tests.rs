@@ -118,6 +118,9 @@ fn bounds_nesting() {
     let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
     assert!(load(nested(254).as_bytes(), Reading::Current).is_ok());
     assert_eq!(refusal(&nested(255)), "JSON nested deeper than 255 (line 1, column 260)");
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    assert!(load(nested(255).as_bytes(), Reading::Current).is_ok());
+    assert_eq!(refusal(&nested(256)), "JSON nested deeper than 255 (line 1, column 1276)");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Nodes to tree: `appendYamlNodeToTreeBranch` and `nodeToTreeValue` of sops.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{NodeBudget, format_error};
@@ -98,7 +99,7 @@ impl Converter<'_> {
             let around_value = if is_container { Box::default() } else { take_own_comments(&mut value) };
             self.comments(&around_value.head, false, branch)?;
             self.comments(&around_value.line, true, branch)?;
-            let key = string_key(&key)?;
+            let key = string_key(key)?;
             let position = value.position;
             let was_yaml_v2 = self.is_yaml_v2;
             if is_root && key == STANZA {
@@ -158,18 +159,16 @@ impl Converter<'_> {
             // sops drops the error that yaml.v3 gives for later documents, and with it the value.
             Err(_) => return Ok(Value::Null),
         };
-        if self.is_yaml_v2
-            && was_string_to_yaml_v2(&node, &resolved)
-            && let Kind::Scalar(text, _) = node.kind
-        {
-            return Ok(Value::Str(SecretBytes::new(text.into_bytes())));
+        if self.is_yaml_v2 && was_string_to_yaml_v2(&node, &resolved) {
+            return Ok(Value::Str(SecretBytes::new(text_of(node).into_bytes())));
         }
         Ok(match resolved {
             Resolved::Bool(value) => Value::Bool(value),
             Resolved::Float(value) => Value::Float(value),
             Resolved::Int(value) => Value::Int(value),
             Resolved::Null => Value::Null,
-            Resolved::Str(bytes) => Value::Str(SecretBytes::new(bytes)),
+            Resolved::Str(Cow::Owned(bytes)) => Value::Str(SecretBytes::new(bytes)),
+            Resolved::Str(Cow::Borrowed(_)) => return Ok(Value::Str(SecretBytes::new(text_of(node).into_bytes()))),
             Resolved::Timestamp(time) => Value::Time(time),
             Resolved::Uint(_) => return Err(refuse("an integer above 9223372036854775807, which sops cannot hold")),
         })
@@ -209,11 +208,23 @@ impl Commented for Vec<Value> {
 }
 
 /// The text of a key; `<<` is a key like any other, since sops merges nothing.
-fn string_key(key: &Node) -> Result<String, SopsError> {
-    let refuse = |reason| format_error(reason, Some(key.position));
-    match resolve(key) {
-        Ok(Resolved::Str(bytes)) => String::from_utf8(bytes).map_err(|_| refuse("a YAML key that is not UTF-8")),
+fn string_key(key: Node) -> Result<String, SopsError> {
+    let position = key.position;
+    let refuse = |reason| format_error(reason, Some(position));
+    match resolve(&key) {
+        Ok(Resolved::Str(Cow::Borrowed(_))) => Ok(text_of(key)),
+        Ok(Resolved::Str(Cow::Owned(bytes))) => {
+            String::from_utf8(bytes).map_err(|_| refuse("a YAML key that is not UTF-8"))
+        }
         _ => Err(refuse("a YAML key that is not a string (put it in quotes)")),
+    }
+}
+
+/// The text of a scalar, moved out of it: values may be long.
+fn text_of(scalar: Node) -> String {
+    match scalar.kind {
+        Kind::Scalar(text, _) => text,
+        Kind::Mapping(..) | Kind::Sequence(..) => String::new(),
     }
 }
 
@@ -246,7 +257,7 @@ fn refuse_repeated_keys_below(node: &Node) -> Result<(), SopsError> {
 }
 
 /// Whether yaml.v2, in sops up to 3.6.1, took a plain scalar for a string which yaml.v3 takes for something else.
-fn was_string_to_yaml_v2(node: &Node, resolved: &Resolved) -> bool {
+fn was_string_to_yaml_v2(node: &Node, resolved: &Resolved<'_>) -> bool {
     let Kind::Scalar(text, ScalarStyle::Plain) = &node.kind else { return false };
     node.tag.is_none()
         && match resolved {
@@ -270,4 +281,19 @@ fn is_yaml_v2_float(text: &str) -> bool {
         && !fraction.is_empty()
         && all_digits(fraction)
         && exponent.is_none_or(|text| unsigned(text).is_some_and(|text| !text.is_empty() && all_digits(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_v2_knew_a_float_by_its_exponents_sign() {
+        for text in ["1", ".5", "-1.5", "+.5", "1.5e+3", "1E-3", "-2"] {
+            assert!(is_yaml_v2_float(text), "{text}");
+        }
+        for text in ["1.", "1e3", "1e", "1e+", "1e-x", "1e+1x", "", ".", "-", "x", "1.x", "x.1", "1e+-3", ".inf"] {
+            assert!(!is_yaml_v2_float(text), "{text}");
+        }
+    }
 }

@@ -43,6 +43,31 @@ fn writes_a_manifest_in_blocks() {
 }
 
 #[test]
+fn the_line_comment_of_a_block_stands_above_it() {
+    let block = || map(vec![(plain("a"), plain("1"))]);
+    assert_eq!(printed(block().line("# root")), "# root\na: 1\n");
+    assert_eq!(printed(map(vec![]).line("# root")), "{} # root\n");
+    let items = list(vec![
+        block().line("# map"),
+        list(vec![plain("x")]).line("# list"),
+        map(vec![]).line("# empty"),
+        list(vec![]).line("# none"),
+        plain("y").line("# text"),
+    ]);
+    assert_eq!(
+        printed(items),
+        lines(&["# map", "- a: 1", "# list", "- - x", "- {} # empty", "- [] # none", "- \"y\" # text",])
+    );
+}
+
+#[test]
+fn a_literal_text_stands_two_columns_further_in_than_its_key() {
+    let leaf = map(vec![(plain("c"), literal("x\n\ny\n")), (plain("d"), plain("z"))]);
+    let nested = map(vec![(plain("a"), map(vec![(plain("b"), leaf)]))]);
+    assert_eq!(printed(nested), lines(&["a:", "  b:", "    c: |", "      x", "", "      y", "    d: z"]));
+}
+
+#[test]
 fn leaves_typed_scalars_as_they_stand() {
     for text in ["3", "-1.5", "0o17", "1_000", "true", "null", "~", ".inf", "2001-01-01"] {
         assert_eq!(printed_value(plain(text)), text);
@@ -113,6 +138,7 @@ fn quotes_what_is_not_plain_and_spares_the_rest() {
         ("trailing ", "\"trailing \""),
         ("TVFNPQ==", "TVFNPQ=="),
         ("a\"b\\c", "\"a\\\"b\\\\c\""),
+        ("\u{7}\u{8}\u{b}\u{c}", "\"\\a\\b\\v\\f\""),
         ("tab\there", "\"tab\\there\""),
         ("a\r\nb", "\"a\\r\\nb\""),
         ("\0\u{1b}\u{7f}\u{85}\u{2028}\u{feff}\u{ffff}", "\"\\0\\e\\x7F\\N\\L\\uFEFF\\uFFFF\""),

@@ -161,6 +161,86 @@ fn writes_long_and_multiline_keys_apart() {
 }
 
 #[test]
+fn writes_comments_within_flow_collections_after_their_comma() {
+    let flow = |node: Node| print(vec![document(map(vec![(plain("a"), node.flow()), (plain("z"), plain("0"))]))]);
+    let two = |key: Node, value: Node| map(vec![(key, value), (plain("l"), plain("y"))]);
+    for (node, expected) in [
+        (list(vec![plain("x").line("# line"), plain("y")]), ["[x, # line", "    y]"].as_slice()),
+        (list(vec![plain("x").foot("# foot"), plain("y")]), &["[x,", "    # foot", "", "    y]"]),
+        (list(vec![plain("x").head("# 1"), plain("y").head("# 2")]), &["[", "    # 1", "    x,", "    # 2", "    y]"]),
+        (two(plain("k"), plain("x").line("# line")), &["{k: x, # line", "    l: y}"]),
+        (two(plain("k"), plain("x").foot("# foot")), &["{k: x,", "    # foot", "", "    l: y}"]),
+        (two(plain("k").foot("# tail"), plain("x")), &["{k: x,", "    # tail", "", "    l: y}"]),
+        (map(vec![(plain("k").foot("# tail"), plain("x"))]), &["{k: x,", "    # tail", "}"]),
+        (two(plain("k").head("# 1"), plain("x")), &["{", "    # 1", "    k: x, l: y}"]),
+        (two(plain(&"k".repeat(129)), plain("1")), &[&format!("{{? {} : 1, l: y}}", "k".repeat(129))]),
+    ] {
+        assert_eq!(flow(node), format!("a: {}\nz: 0\n", expected.join("\n")));
+    }
+}
+
+#[test]
+fn writes_collections_as_keys() {
+    assert_eq!(
+        print(vec![document(map(vec![
+            (map(vec![]), plain("1")),
+            (list(vec![]).flow(), plain("2")),
+            (map(vec![(plain("a"), plain("b"))]).flow(), map(vec![(plain("x"), plain("y"))])),
+            (list(vec![plain("c")]).foot("# foot"), plain("3")),
+            (plain("z"), plain("4")),
+        ]))]),
+        lines(&["{}: 1", "[]: 2", "? {a: b}", ":   x: y", "?   - c", ": 3", "# foot", "", "z: 4",])
+    );
+}
+
+#[test]
+fn counts_the_tag_to_the_length_of_a_key() {
+    let (fits, too_long) = (format!("!{}", "t".repeat(27)), format!("!{}", "t".repeat(28)));
+    let (key, tag) = ("k".repeat(100), "t".repeat(127));
+    assert_eq!(
+        print(vec![document(map(vec![
+            (plain(&key).tagged(&fits), plain("1")),
+            (plain(&key).tagged(&too_long), plain("2")),
+            (map(vec![]).tagged(&format!("!{tag}")), plain("3")),
+            (map(vec![]).tagged(&format!("!{tag}t")), plain("4")),
+        ]))]),
+        lines(&[
+            &format!("{fits} {key}: 1"),
+            &format!("? {too_long} {key}"),
+            ": 2",
+            &format!("!{tag} {{}}: 3"),
+            &format!("? !{tag}t {{}}"),
+            ": 4",
+        ])
+    );
+}
+
+#[test]
+fn gives_the_indentation_of_a_text_that_a_blank_begins() {
+    let nodes = map(vec![(plain("k"), map(vec![(plain("a"), folded(" x\ny")), (plain("b"), literal(" x\ny"))]))]);
+    assert_eq!(
+        print(vec![document(nodes)]),
+        lines(&["k:", "    a: >4-", "         x", "        y", "    b: |4-", "         x", "        y"])
+    );
+}
+
+#[test]
+fn keeps_a_comment_that_slips_apart_from_the_keys_own() {
+    let slipping = || list(vec![map(vec![(plain("b"), plain("1"))]).line("# slips")]);
+    assert_eq!(
+        print(vec![document(map(vec![
+            (plain("a"), slipping()),
+            (plain("c").line("# key"), map(vec![(plain("d"), plain("2"))])),
+            (plain("e").line("# after"), list(vec![plain("x")]).flow()),
+            (plain("z"), plain("0")),
+        ]))]),
+        lines(&["a:", "    - b: 1", "c: # key", "    d: 2", "e: [x]", "z: 0 # after"])
+    );
+    let nodes = list(vec![map(vec![(plain("b"), plain("1"))]).line("# slips"), list(vec![plain("x")])]);
+    assert_eq!(print(vec![document(nodes)]), lines(&["- b: 1", "- # slips", "  - x"]));
+}
+
+#[test]
 fn writes_flow_collections() {
     assert_eq!(
         print(vec![document(map(vec![

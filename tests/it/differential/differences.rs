@@ -1,0 +1,405 @@
+//! Where we differ from sops 3.13.3 on purpose: the rows of `tests/differences.md`, each with what recognises it.
+//!
+//! A row is recognised by what both programs say and by what stands in the text; or, where we are stricter, by a repair:
+//! the text without what we refuse gives us exactly what sops made of the original.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use unsops::sops::{Format, Reading};
+
+use super::pair::{Case, Pair};
+use super::upstream;
+
+/// A row of the table.
+pub struct Difference {
+    pub name: &'static str,
+    is_it: fn(&mut Pair<'_>, &Case<'_>) -> bool,
+}
+
+/// A row that shows where the text is mended: read by the stricter side, it then gives what the other made of the original.
+pub struct Repair {
+    pub name: &'static str,
+    stricter: Side,
+    mend: fn(Format, &str) -> String,
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Ours,
+    Theirs,
+}
+
+/// Rows that are seen without a repair.
+pub const ROWS: &[Difference] = &[
+    // Other bytes.
+    Difference { name: "misprint", is_it: misprint },
+    // Only sops refuses.
+    Difference {
+        name: "older-reading",
+        is_it: |_, case| {
+            let reading = case.ours.as_ref().is_ok_and(|(_, reading)| *reading != Reading::Current);
+            reading && looser(case, "Failed to verify data integrity").is_some()
+        },
+    },
+    Difference {
+        name: "ini-empty-comment",
+        is_it: |_, case| {
+            let ours = looser(case, "panic: runtime error: index out of range [0] with length 0");
+            case.format == Format::Ini && ours.is_some_and(|ours| ours.lines().any(|line| line == "; "))
+        },
+    },
+    Difference {
+        name: "misprint-tab",
+        is_it: |_, case| {
+            let ours = looser(case, "Error marshaling to YAML: yaml: cannot encode node with unknown kind 0");
+            ours.is_some_and(|ours| ours.lines().any(|line| line.contains("\"\\t") && line.contains("\\n")))
+        },
+    },
+    Difference {
+        name: "merge-of-no-mapping",
+        is_it: |_, case| {
+            looser(case, "yaml: map merge requires map or sequence of maps as the value").is_some()
+                && text(case).contains("<<")
+        },
+    },
+    Difference { name: "nested-key-twice", is_it: nested_key_twice },
+    Difference {
+        name: "unquoted-time",
+        is_it: |_, case| {
+            let refusal = case.theirs.as_ref().err().map(String::as_str).unwrap_or_default();
+            case.format == Format::Yaml
+                && looser(case, "expected type 'string', got unconvertible type 'time.Time'").is_some()
+                && (refusal.contains("created_at'") || refusal.contains("lastmodified'"))
+        },
+    },
+    Difference {
+        name: "threshold-with-fraction",
+        is_it: |_, case| {
+            let text = text(case);
+            let number = text
+                .split("shamir_threshold")
+                .nth(1)
+                .unwrap_or_default()
+                .trim_start_matches([' ', ':', '=', '"', '\'']);
+            let fraction = number.trim_start_matches(|c: char| c.is_ascii_digit());
+            looser(case, "'shamir_threshold' cannot parse value as 'int'").is_some() && fraction.starts_with(".0")
+        },
+    },
+    Difference {
+        name: "ignored-key-groups",
+        is_it: |_, case| {
+            let refusal = case.theirs.as_ref().err().map(String::as_str).unwrap_or_default();
+            let mut complaints = refusal.lines().skip(1).filter(|line| !line.is_empty());
+            looser(case, "decoding failed").is_some() && complaints.all(|line| line.starts_with("'key_groups"))
+        },
+    },
+    Difference {
+        name: "type-bytes",
+        is_it: |_, case| {
+            looser(case, "panic: runtime error: hash of unhashable type []uint8").is_some()
+                && text(case).contains(",type:bytes]")
+        },
+    },
+    Difference {
+        name: "no-document",
+        is_it: |_, case| {
+            !case.is_file
+                && case.format == Format::Yaml
+                && case.theirs.as_ref().is_err_and(|error| error == "refused: EOF")
+                && case.ours.as_ref().is_ok_and(|(ours, _)| ours.is_empty())
+        },
+    },
+    // Only we refuse.
+    Difference {
+        name: "not-utf8",
+        is_it: |_, case| {
+            let is_in_text = match case.format {
+                Format::Ini | Format::Dotenv => std::str::from_utf8(case.text).is_err(),
+                Format::Yaml => text(case).contains("!!binary"),
+                Format::Json | Format::Binary => false,
+            };
+            is_in_text && stricter(case, "not UTF-8")
+        },
+    },
+    Difference {
+        name: "byte-order-mark-twice",
+        is_it: |_, case| {
+            stricter(case, "the byte order mark stands twice") && text(case).starts_with("\u{feff}\u{feff}")
+        },
+    },
+    Difference {
+        name: "json-cut-off",
+        is_it: |_, case| {
+            let is_json = matches!(case.format, Format::Json | Format::Binary);
+            is_json && stricter(case, "the JSON text is cut off") && ends_inside(case.text)
+        },
+    },
+    Difference {
+        name: "stanza-field-twice",
+        is_it: |_, case| {
+            stricter(case, "is written twice")
+                && message(case).is_some_and(|message| {
+                    let field = message
+                        .split(" is written twice")
+                        .next()
+                        .unwrap_or_default()
+                        .rsplit('.')
+                        .next()
+                        .unwrap_or_default();
+                    text(case).to_ascii_lowercase().matches(&field.to_ascii_lowercase()).count() >= 2
+                })
+        },
+    },
+    Difference {
+        name: "comment-for-value",
+        is_it: |_, case| stricter(case, "stands in the place of") && text(case).contains("ENC[AES256_GCM,data:"),
+    },
+    Difference {
+        name: "threshold",
+        is_it: |_, case| {
+            ["is neither", "is not a whole number"]
+                .iter()
+                .any(|words| stricter(case, &format!("shamir_threshold {words}")))
+                && text(case).contains("shamir_threshold")
+        },
+    },
+    Difference {
+        name: "pattern",
+        is_it: |_, case| {
+            const WORDS: [&str; 4] = [r"uses \p", "uses (?i) on letters", "nested too deeply", "too large to compile"];
+            WORDS.iter().any(|words| stricter(case, words))
+                && message(case).is_some_and(|message| message.contains("_regex "))
+        },
+    },
+    Difference {
+        name: "later-stanza",
+        is_it: |_, case| {
+            // Only the first document's counts; in later ones sops does not look at it.
+            stricter(case, "value sops: a YAML key that is not a string") && text(case).contains("\n---")
+        },
+    },
+    Difference {
+        name: "list-index",
+        is_it: |_, case| {
+            let is_flat = matches!(case.format, Format::Ini | Format::Dotenv);
+            is_flat && stricter(case, "the list index is not a number")
+        },
+    },
+];
+
+/// Rows that a repair shows, in the order in which they are mended.
+pub const REPAIRS: &[Repair] = &[
+    Repair { name: "text-after-token", stricter: Side::Ours, mend: without_tails },
+    Repair { name: "base64", stricter: Side::Ours, mend: canonical },
+    Repair { name: "armor-blanks", stricter: Side::Theirs, mend: without_armor_blanks },
+];
+
+/// The name of the row that a disagreement falls under.
+pub fn recognise(pair: &mut Pair<'_>, case: &Case<'_>) -> Option<&'static str> {
+    if let Some(row) = ROWS.iter().find(|row| (row.is_it)(pair, case)) {
+        return Some(row.name);
+    }
+    if !case.is_file {
+        return None;
+    }
+    for repair in REPAIRS {
+        if is_mended(pair, case, repair, (repair.mend)(case.format, &text(case))) {
+            return Some(repair.name);
+        }
+    }
+    // A text may need several; it falls under the first.
+    let (mut mended, mut name) = (text(case), None);
+    for repair in REPAIRS {
+        let next = (repair.mend)(case.format, &mended);
+        if next != mended {
+            name = name.or(Some(repair.name));
+            mended = next;
+            if is_mended(pair, case, repair, mended.clone()) {
+                return name;
+            }
+        }
+    }
+    None
+}
+
+/// Whether the stricter side makes of the mended text what the other made of the original.
+fn is_mended(pair: &mut Pair<'_>, case: &Case<'_>, repair: &Repair, mended: String) -> bool {
+    if mended.as_bytes() == case.text {
+        return false;
+    }
+    let (ours, theirs) = match (repair.stricter, &case.ours, case.theirs) {
+        (Side::Ours, _, Ok(theirs)) => match pair.decrypt(case.format, mended.as_bytes()) {
+            // What does not decrypt is printed as it stands, and so the mended text of a comment.
+            Ok((ours, _)) => ((repair.mend)(case.format, &lossy(&ours)), (repair.mend)(case.format, &lossy(theirs))),
+            Err(_) => return false,
+        },
+        (Side::Theirs, Ok((ours, _)), _) => match pair.oracle.decrypt(case.format, mended.as_bytes()) {
+            Ok(theirs) => (lossy(ours), lossy(&theirs)),
+            Err(_) => return false,
+        },
+        _ => return false,
+    };
+    let (ours, theirs) = (ours.as_bytes(), theirs.as_bytes());
+    ours == theirs || is_misprint(pair, case.format, mended.as_bytes(), true, ours, theirs)
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+fn text(case: &Case<'_>) -> String {
+    lossy(case.text)
+}
+
+/// Our message.
+fn message<'a>(case: &'a Case<'_>) -> Option<&'a str> {
+    case.ours.as_ref().err().map(|refusal| refusal.message.as_str())
+}
+
+/// Whether only we refuse, and say so.
+fn stricter(case: &Case<'_>, words: &str) -> bool {
+    case.theirs.is_ok() && message(case).is_some_and(|message| message.contains(words))
+}
+
+/// What we print where only sops refuses, and says so.
+fn looser(case: &Case<'_>, words: &str) -> Option<String> {
+    let (Ok((ours, _)), Err(theirs)) = (&case.ours, case.theirs) else { return None };
+    theirs.contains(words).then(|| String::from_utf8_lossy(ours).into_owned())
+}
+
+/// What sops prints does not say what the file holds, and ours does.
+fn misprint(pair: &mut Pair<'_>, case: &Case<'_>) -> bool {
+    let (Ok((ours, _)), Ok(theirs)) = (&case.ours, case.theirs) else { return false };
+    is_misprint(pair, case.format, case.text, case.is_file, ours, theirs)
+}
+
+fn is_misprint(pair: &mut Pair<'_>, format: Format, text: &[u8], is_file: bool, ours: &[u8], theirs: &[u8]) -> bool {
+    let mut is_true = |printed: &[u8]| {
+        if is_file { pair.oracle.is_true_to(format, text, printed) } else { pair.oracle.is_same(format, text, printed) }
+    };
+    upstream::is_misprint(ours, theirs) || is_true(ours) && !is_true(theirs)
+}
+
+/// Every complaint of yaml.v3 is about a key below the top of the first document, and the text has it twice.
+fn nested_key_twice(_: &mut Pair<'_>, case: &Case<'_>) -> bool {
+    if case.format != Format::Yaml || looser(case, "already defined at line").is_none() {
+        return false;
+    }
+    let refusal = case.theirs.as_ref().err().map(String::as_str).unwrap_or_default();
+    let complaints: Vec<&str> = refusal.lines().skip(1).collect();
+    !complaints.is_empty()
+        && complaints.iter().all(|line| line.contains("mapping key ") && line.contains(" already defined at line "))
+}
+
+/// Whether JSON ends before what it opened.
+fn ends_inside(json: &[u8]) -> bool {
+    let (mut depth, mut is_string, mut is_escaped) = (0_i64, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b'{' | b'[' if !is_string => depth += 1,
+            b'}' | b']' if !is_string => depth -= 1,
+            _ => {}
+        }
+    }
+    depth > 0
+}
+
+const TOKEN: &str = "ENC[AES256_GCM,data:";
+
+/// Without what stands behind the `]` of a token, up to the end of the value.
+fn without_tails(format: Format, text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(TOKEN) {
+        let (before, token) = rest.split_at(at);
+        out.push_str(before);
+        let line_end = token.find('\n').unwrap_or(token.len());
+        let Some(end) = token[..line_end].find(']').map(|at| at + 1) else {
+            out.push_str(TOKEN);
+            rest = &token[TOKEN.len()..];
+            continue;
+        };
+        out.push_str(&token[..end]);
+        let quote = before.chars().next_back().filter(|c| matches!(c, '"' | '\'' | '`'));
+        let tail = &token[end..];
+        rest = match (format, quote) {
+            (Format::Yaml, None) => after_plain_scalar(&token[line_end..], depth(before)),
+            // A backslash continues the line.
+            (Format::Ini, None) if token[..line_end].ends_with('\\') => {
+                let next = &token[line_end + 1..];
+                &next[next.find('\n').unwrap_or(next.len())..]
+            }
+            (Format::Dotenv, _) | (_, None) => &token[line_end..],
+            (_, Some(quote)) => &tail[tail.find(quote).unwrap_or(tail.len())..],
+        };
+    }
+    out + rest
+}
+
+/// Blanks before the line that a text ends in.
+fn depth(text: &str) -> usize {
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+/// Without the lines on which a plain scalar of YAML goes on.
+fn after_plain_scalar(text: &str, depth: usize) -> &str {
+    let mut rest = text;
+    while let Some(line) = rest.strip_prefix('\n') {
+        let end = line.find('\n').unwrap_or(line.len());
+        let blanks = line.len() - line.trim_start_matches(' ').len();
+        let is_continued = blanks > depth && !line[..end].contains([':', '#']) && !line[..end].trim().is_empty();
+        if !is_continued {
+            break;
+        }
+        rest = &line[end..];
+    }
+    rest
+}
+
+/// With the base64 of tokens as an encoder writes it: without line breaks, without bits that no byte has.
+fn canonical(_: Format, text: &str) -> String {
+    let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let lenient = GeneralPurpose::new(&alphabet::STANDARD, config);
+    let mut out = String::new();
+    let mut rest = text;
+    let starts = [TOKEN, ",iv:", ",tag:"];
+    while let Some((at, start)) = starts.iter().filter_map(|start| Some((rest.find(start)?, start))).min() {
+        let (before, field) = rest.split_at(at + start.len());
+        out.push_str(before);
+        let end = field.find([',', ']']).unwrap_or(field.len());
+        let value: String = field[..end].replace("\\n", "").replace("\\r", "").split_whitespace().collect();
+        match lenient.decode(&value) {
+            Ok(bytes) => out.push_str(&STANDARD.encode(bytes)),
+            Err(_) => out.push_str(&field[..end]),
+        }
+        rest = &field[end..];
+    }
+    out + rest
+}
+
+/// With lines of an armored age file as age writes them: no blanks around them.
+fn without_armor_blanks(format: Format, text: &str) -> String {
+    const ENDS: (&str, &str) = ("-----BEGIN AGE ENCRYPTED FILE-----", "-----END AGE ENCRYPTED FILE-----");
+    let separator = if format == Format::Yaml { "\n" } else { "\\n" };
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(ENDS.0) {
+        let (before, armor) = rest.split_at(at);
+        // A block scalar of YAML keeps its indentation.
+        let indent: String = match format {
+            Format::Yaml => before.chars().rev().take_while(|c| *c == ' ').collect(),
+            _ => String::new(),
+        };
+        out.push_str(if format == Format::Yaml { before } else { before.trim_end_matches([' ', '\t']) });
+        let end = armor.find(ENDS.1).map_or(armor.len(), |at| at + ENDS.1.len());
+        let lines: Vec<&str> = armor[..end].split(separator).map(|line| line.trim_matches([' ', '\t', '\r'])).collect();
+        out.push_str(&lines.join(&format!("{separator}{indent}")));
+        rest = armor[end..].trim_start_matches([' ', '\t']);
+    }
+    out + rest
+}
