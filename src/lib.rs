@@ -10,12 +10,12 @@
 //!             | Invocation, Environment                            Output | Error
 //!  L3  commands/   one file per sub-command; generate.rs is the plugin path: the only place where the parts meet
 //!             | Generator            | SourcePath -> FileBytes       | Keyring behind Guard
-//!  L2  generator/  host/  kustomization/  findings/  diff/  jail  walk  recipient/  policy/  keys/
+//!  L2  generator/  host/  kustomization/  findings/  diff/  jail  walk  recipient/  policy/  keys/  sandbox/
 //!             | Cleartext            | bytes                         | impl sops::KeyService
 //!  L1  sops/    pure: bytes in, Cleartext out. No I/O, no env, no clock, no threads
 //!             |   store -> Tree + Metadata -> DataKey -> cipher -> Mac -> Cleartext
 //!  L0  yaml/   secret   text   path   number   limits   environment   deadline   color   spelling
-//!                interruption
+//!                interruption   workers
 //! ```
 //!
 //! Imports only point down, and rooms of L2 do not import each other; `tests/it/architecture.rs` reads the
@@ -79,9 +79,11 @@ pub mod path;
 pub mod policy;
 pub mod process;
 pub mod recipient;
+pub mod sandbox;
 pub mod secret;
 pub mod sops;
 pub mod spelling;
 pub mod text;
 pub mod walk;
+pub mod workers;
 pub mod yaml;

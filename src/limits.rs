@@ -146,6 +146,10 @@ pub const GIT_INDEX_BYTES: usize = 128 << 20;
 /// optimisation. No more than that: each stack counts where the address space is limited.
 pub const THREAD_STACK: usize = if cfg!(debug_assertions) { 8 << 20 } else { 2 << 20 };
 
+/// Addresses that the C library may reserve for a thread, in bytes: glibc maps 128 MiB to cut an aligned heap of 64 MiB
+/// out of it.
+pub const THREAD_ADDRESSES: usize = 128 << 20;
+
 /// Most values that a report on files lists, all files together; a value takes about 200 bytes.
 pub const LISTED_VALUES: usize = 500_000;
 
@@ -285,3 +289,10 @@ pub const VERSION_TIME: Duration = Duration::from_secs(10);
 
 /// Most wildcards of a pattern; real ones have three.
 pub const PATTERN_WILDCARDS: usize = 32;
+
+/// Most descriptors that a run may have once it reads what others wrote: two for each source, whatever the number of threads.
+pub const DESCRIPTORS: u64 = 2 * SOURCES as u64;
+
+/// Most bytes of sources that are kept between the look at their kinds of keys and their decryption; the others are read
+/// twice. One file of the largest size.
+pub const LOOK_AHEAD_BYTES: usize = FILE_BYTES;

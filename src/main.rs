@@ -9,7 +9,7 @@ use unsops::commands::{self, build, generate};
 use unsops::deadline::Deadline;
 use unsops::error::Error;
 use unsops::process::{self, Output};
-use unsops::secret::Secret;
+use unsops::secret::{self, Secret};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes every freed block, so that copies made by libraries and by growing buffers do not linger.
@@ -41,5 +41,6 @@ fn run() -> Result<u8, Error> {
         Invocation::Relayed { config, socket } => build::relay(&config, &socket, env.current_dir(), deadline)?,
         invocation => generate::generate(invocation, &env, deadline)?,
     };
+    secret::wipe_stack();
     process::emit(output, deadline)
 }

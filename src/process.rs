@@ -5,12 +5,15 @@ use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::panic;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Access, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -51,6 +54,12 @@ pub fn harden() {
     _ = rustix::process::setrlimit(Resource::Core, none);
     _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    // Where memory runs out, the standard library says so and aborts: a failure like any other, not a crash.
+    let always = Arc::new(AtomicBool::new(true));
+    _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, Failure::Internal.code().into(), always);
+    // A file that may not grow (`ulimit -f`) is then an error of the write, as a full disk is. Programs that are started
+    // have the signal back.
+    _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     panic::set_hook(Box::new(|info| {
         // The payload may quote a value (slicing errors do), so only the place is shown.
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();

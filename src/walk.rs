@@ -65,6 +65,18 @@ pub fn files(directory: &Path) -> Listing {
     listing
 }
 
+/// What [`files`] reads outside of a directory: git's index, and what is ignored further up in the work tree.
+pub fn beside(directory: &Path) -> Vec<PathBuf> {
+    let Some(work_tree) = work_tree(directory) else { return Vec::new() };
+    let git = index::git_directory(work_tree);
+    let mut places = vec![git.join("index"), git.join("info/exclude")];
+    let link = work_tree.join(".git");
+    places.extend(Some(link).filter(|link| link.is_file()));
+    let above = directory.ancestors().skip(1).take_while(|above| above.starts_with(work_tree));
+    places.extend(above.map(|above| above.join(".gitignore")));
+    places
+}
+
 /// The ancestor that holds `.git`.
 fn work_tree(directory: &Path) -> Option<&Path> {
     directory.ancestors().find(|above| above.join(".git").symlink_metadata().is_ok())

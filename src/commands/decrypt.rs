@@ -5,7 +5,6 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use super::narrator::{Narrator, SILENT};
@@ -16,7 +15,9 @@ use crate::jail::{FileBytes, JailError, Reason, Root};
 use crate::limits;
 use crate::path::SourcePath;
 use crate::policy::{Authority, Denial};
-use crate::sops::{self, Attempt, Cleartext, Format, KeyService, ShareRequest, SopsError};
+use crate::secret;
+use crate::sops::{self, Attempt, Cleartext, Format, KeyKinds, KeyService, ShareRequest, SopsError};
+use crate::workers;
 
 /// Decrypted sources by path.
 pub type Opened = BTreeMap<SourcePath, Cleartext>;
@@ -41,6 +42,18 @@ pub struct Places<'a> {
     pub bases: &'a [&'a Path],
     /// Files that the host passed along (kpt), by path.
     pub in_band: &'a (dyn Fn(&SourcePath) -> Option<Vec<u8>> + Sync),
+    /// What [`Decryptor::look_ahead`] has read already.
+    pub ahead: Option<&'a Ahead>,
+}
+
+/// Sources that were read before anything took them apart; each is given up once.
+#[derive(Default)]
+pub struct Ahead(Mutex<BTreeMap<SourcePath, Vec<u8>>>);
+
+impl Ahead {
+    fn take(&self, source: &SourcePath) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(source)
+    }
 }
 
 impl<'a> Decryptor<'a> {
@@ -50,6 +63,19 @@ impl<'a> Decryptor<'a> {
     /// `KSOPS_CONCURRENCY_LIMIT` is not a positive number; KSOPS refuses it, too. A policy that cannot be relied on, or
     /// that has no rule for this application.
     pub fn new(root: &'a Root, keys: &'a dyn KeyService, env: &Environment) -> Result<Self, Record> {
+        Self::under(policy::in_force(env), root, keys, env)
+    }
+
+    /// A decryptor beneath a root, under a policy that was read before.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn under(
+        authority: Result<Authority, Record>,
+        root: &'a Root,
+        keys: &'a dyn KeyService,
+        env: &Environment,
+    ) -> Result<Self, Record> {
         let concurrency = match env.non_empty("KSOPS_CONCURRENCY_LIMIT") {
             None => limits::CONCURRENCY,
             Some(limit) => limit.parse().map_err(|_| {
@@ -57,11 +83,10 @@ impl<'a> Decryptor<'a> {
                     .hint("unset KSOPS_CONCURRENCY_LIMIT, or set it to the number of files to decrypt at a time")
             })?,
         };
-        let authority = policy::in_force(env)?;
         Ok(Self {
             root,
             keys,
-            authority,
+            authority: authority?,
             concurrency,
             bytes_read: AtomicUsize::new(0),
             sources_read: AtomicUsize::new(0),
@@ -87,6 +112,28 @@ impl<'a> Decryptor<'a> {
     /// What opens master keys, under the policy.
     pub fn keys(&self) -> &dyn KeyService {
         self
+    }
+
+    /// Reads sources, as far as there is room, and tells which kinds of keys they name. What cannot be read is passed over:
+    /// whoever decrypts it says why.
+    pub fn look_ahead(&self, wanted: &[&SourcePath], places: &Places<'_>, room: &mut usize) -> (Ahead, KeyKinds) {
+        let (mut ahead, mut kinds, mut total) = (BTreeMap::new(), KeyKinds::default(), 0_usize);
+        for source in wanted.iter().take(limits::SOURCES) {
+            if ahead.contains_key(*source) {
+                continue;
+            }
+            let Ok(bytes) = self.read(source, places) else { continue };
+            total = total.saturating_add(bytes.len());
+            if total > limits::DECRYPTED_BYTES {
+                return (Ahead::default(), KeyKinds::ALL);
+            }
+            kinds = kinds.and(KeyKinds::of_file(&bytes));
+            if let Some(left) = room.checked_sub(bytes.len()) {
+                *room = left;
+                ahead.insert((*source).clone(), bytes);
+            }
+        }
+        (Ahead(Mutex::new(ahead)), kinds)
     }
 
     /// Decrypts each source once.
@@ -123,12 +170,9 @@ impl<'a> Decryptor<'a> {
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
-        thread::scope(|scope| {
-            for _ in 1..self.concurrency.get().min(unique.len()) {
-                // Where no further thread can be had, those that run do the work.
-                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
-            }
+        workers::share(self.concurrency.get().min(unique.len()), &|| {
             work();
+            secret::wipe_stack();
         });
 
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -162,7 +206,7 @@ impl<'a> Decryptor<'a> {
     }
 
     fn read(&self, source: &SourcePath, places: &Places<'_>) -> Result<Vec<u8>, Record> {
-        if let Some(bytes) = (places.in_band)(source) {
+        if let Some(bytes) = places.ahead.and_then(|ahead| ahead.take(source)).or_else(|| (places.in_band)(source)) {
             return Ok(bytes);
         }
         let mut first_error = None;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::confine::Confinement;
 use super::encrypted::{TOKEN, contains, documents_of};
 use super::in_place::{Decryption, Sources, mac_of};
 use super::narrator::Narrator;
@@ -14,10 +15,11 @@ use crate::jail::Root;
 use crate::keys::{KeyPolicy, Keyring};
 use crate::limits;
 use crate::process::{self, Output};
+use crate::sandbox::Extent;
 use crate::secret::{Secret, SecretBytes};
-use crate::sops::Format;
 use crate::sops::mac::Unordered;
 use crate::sops::reordered::Witness;
+use crate::sops::{Format, KeyKinds};
 use crate::walk;
 use crate::yaml::writer::write_manifest;
 use crate::yaml::{self, Document, Kind};
@@ -60,6 +62,9 @@ pub fn run(args: &FilterArgs, env: &Environment, deadline: Deadline) -> Result<O
         Some(root) => Sources::below(root, &keys, &authority),
         None => Sources::none(&keys, &authority),
     };
+    let mut confinement = Confinement::new(env, &keyring, Some(&authority), Extent::Process)?;
+    confinement.keep(root.as_ref().map(Root::path));
+    confinement.enter(KeyKinds::among_manifests(&manifests));
     let decryption = Decryption {
         keys: &keys,
         authority: &authority,

@@ -5,6 +5,7 @@ pub mod check;
 mod child;
 pub mod cmp;
 pub mod completions;
+mod confine;
 mod decrypt;
 pub mod diff;
 mod doctor;

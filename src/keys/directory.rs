@@ -123,6 +123,13 @@ impl KeyDirectory {
         self.read(kind).ok()?.pop()
     }
 
+    /// Adds the directory, and what links in it lead to.
+    pub(super) fn places(&self, places: &mut Vec<PathBuf>) {
+        if let Some(path) = &self.path {
+            local::add_place(path, places);
+        }
+    }
+
     /// What is wrong with the directory as a whole.
     pub(super) fn describe(&self) -> Option<KeySource> {
         let found = match self.list() {

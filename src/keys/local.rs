@@ -121,6 +121,14 @@ pub(super) fn list(directory: &Path) -> Result<Vec<std::path::PathBuf>, KeyFileE
     Ok(files)
 }
 
+/// Adds a place of keys: the path and, where it is a directory, the targets of the links in it.
+pub(super) fn add_place(path: &Path, places: &mut Vec<std::path::PathBuf>) {
+    places.push(path.to_owned());
+    let entries = std::fs::read_dir(path).into_iter().flatten().take(limits::KEY_FILES).flatten();
+    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    places.extend(links.filter_map(|link| link.path().canonicalize().ok()));
+}
+
 fn read_pipe(mut file: &std::fs::File, deadline: Instant, bytes: &mut Vec<u8>) -> Result<(), KeyFileError> {
     let mut chunk = [0; 4096];
     while bytes.len() <= limits::KEY_FILE_BYTES {

@@ -29,6 +29,7 @@ mod gcp_kms;
 #[cfg(feature = "vault")]
 mod hc_vault;
 mod local;
+mod needs;
 #[cfg(feature = "net")]
 #[cfg_attr(
     not(all(feature = "aws", feature = "azure", feature = "gcp", feature = "vault")),
@@ -50,6 +51,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::claim::{Claim, Claims, KnownName, pgp_user_ids};
 use self::directory::KeyDirectory;
+pub use self::needs::Needs;
 use self::order::{Ask, DecryptionOrder, Question, lock};
 use crate::environment::Environment;
 use crate::limits;
@@ -74,6 +76,10 @@ pub struct KeyPolicy {
 /// The keys of this process, in the order of trying.
 pub struct Keyring<'env> {
     order: DecryptionOrder,
+    environment: &'env Environment,
+    policy: KeyPolicy,
+    /// `UNSOPS_SANDBOX=strict`: key services are not asked.
+    is_offline: bool,
     directory: Arc<KeyDirectory>,
     age: age::Age<'env>,
     #[cfg(feature = "pgp")]
@@ -159,10 +165,14 @@ impl<'env> Keyring<'env> {
     /// A malformed `SOPS_DECRYPTION_ORDER`.
     pub fn from_environment(environment: &'env Environment, policy: KeyPolicy) -> Result<Self, KeyringError> {
         let no_exec = environment.non_empty("UNSOPS_NO_EXEC").is_some_and(|value| value != "0");
-        let policy = KeyPolicy { allow_exec: policy.allow_exec && !no_exec, ..policy };
+        let is_offline = environment.var("UNSOPS_SANDBOX") == Some("strict");
+        let policy = KeyPolicy { allow_exec: policy.allow_exec && !no_exec && !is_offline, ..policy };
         let directory = Arc::new(KeyDirectory::new(environment));
         Ok(Self {
             order: DecryptionOrder::parse(environment.var("SOPS_DECRYPTION_ORDER"))?,
+            environment,
+            policy,
+            is_offline,
             age: age::Age::new(environment, policy, Arc::clone(&directory)),
             #[cfg(feature = "pgp")]
             pgp: pgp::Pgp::new(environment, policy, Arc::clone(&directory)),
@@ -221,6 +231,12 @@ impl<'env> Keyring<'env> {
 
     /// Asks the key service of a network key.
     async fn open_network(&self, key: &MasterKey) -> Answer {
+        if self.is_offline {
+            return Err(RefusedReason {
+                refusal: Refusal::NotMine("key services are switched off (UNSOPS_SANDBOX=strict)".into()),
+                hint: None,
+            });
+        }
         #[cfg(feature = "net")]
         if !self.network.is_ready() {
             return Err(net::unavailable("the machine is out of descriptors or memory"));

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::custody::{self, CustodyError};
 use super::{Applicant, Guard, Policy, PolicyError, Rule};
 use crate::environment::Environment;
-use crate::sops::KeyService;
+use crate::sops::{KeyKinds, KeyService};
 use crate::text::Printable;
 
 /// What this run may do: everything where there is no policy, else what one rule grants.
@@ -88,6 +88,20 @@ impl Authority {
     /// A key service that keeps to the rule in force.
     pub fn guard<'a>(&'a self, keys: &'a dyn KeyService) -> Guard<'a> {
         Guard::new(self, keys)
+    }
+
+    /// The kinds of keys that the rule in force lists any of.
+    pub fn key_kinds(&self) -> KeyKinds {
+        let Some(rule) = self.rule() else { return KeyKinds::ALL };
+        let grant = &rule.grant;
+        KeyKinds {
+            age: !grant.age.is_empty(),
+            aws_kms: !grant.aws_kms.is_empty(),
+            azure_key_vault: !grant.azure_key_vault.is_empty(),
+            gcp_kms: !grant.gcp_kms.is_empty(),
+            hc_vault: !grant.vault.is_empty(),
+            pgp: !grant.pgp.is_empty(),
+        }
     }
 
     /// Whether it matters in which directory a file lies.

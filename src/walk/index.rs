@@ -31,7 +31,7 @@ pub(super) fn tracked(work_tree: &Path, directory: &Path) -> Vec<PathBuf> {
 }
 
 /// `.git`, or where the file `.git` of a linked work tree or submodule leads.
-fn git_directory(work_tree: &Path) -> PathBuf {
+pub(super) fn git_directory(work_tree: &Path) -> PathBuf {
     let git = work_tree.join(".git");
     let Some(link) = read(&git, limits::PATH_BYTES) else { return git };
     match link.strip_prefix(b"gitdir: ") {

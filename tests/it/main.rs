@@ -32,5 +32,6 @@ mod policy;
 mod process;
 mod promises;
 mod render;
+mod sandbox;
 mod supply_chain;
 mod verbosity;

@@ -84,7 +84,7 @@ fn every_promise_is_held_by_something() {
     let rows: Vec<&&str> = rows.iter().filter(|line| !line.starts_with("| ---")).collect();
     for (number, row) in (1..).zip(&rows) {
         assert!(row.starts_with(&format!("| {number} |")), "row {number}: {row}");
-        assert!(!named(row).is_empty() || number >= 58, "row {number} names no test");
+        assert!(!named(row).is_empty() || (58..=61).contains(&number), "row {number} names no test");
     }
-    assert_eq!(rows.len(), 61);
+    assert_eq!(rows.len(), 64);
 }

@@ -26,6 +26,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::child::{self, Ended, Start};
+use super::confine::{self, Confinement};
 use super::decrypt::Decryptor;
 use super::narrator::Narrator;
 use super::{encrypted, generate, plugin_home, programs, records};
@@ -36,7 +37,9 @@ use crate::error::{Error, Failure, Record};
 use crate::jail::{JailError, Root};
 use crate::keys::{KeyPolicy, Keyring};
 use crate::process::{self, Output};
-use crate::secret::SecretBytes;
+use crate::sandbox::Extent;
+use crate::secret::{self, SecretBytes};
+use crate::sops::KeyKinds;
 use crate::text::Printable;
 use crate::walk;
 
@@ -138,7 +141,7 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
 /// all.
 pub fn build(request: &Request, env: &Environment, deadline: Deadline, narrator: &Narrator) -> Result<Output, Error> {
     let output = build_with(request, env, deadline, narrator, &generate::answer_legacy)?;
-    encrypted::check(output.expose())?;
+    confine::aside(env, &[], || encrypted::check(output.expose()))?;
     Ok(Output::new(output))
 }
 
@@ -166,8 +169,11 @@ pub(super) fn build_with(
 
     let allowed = Allowed { exec: request.allow_exec, remote: request.allow_remote };
     let relative = dir.strip_prefix(root.path()).ok().and_then(Path::to_str).ok_or_else(|| outside(&dir))?;
-    let plan = Plan::of(plan::walk(&root, [relative]), &root, allowed)?;
-    let rewritten = shadow::rewrite(&plan.walk, &root)?;
+    let (plan, rewritten) = confine::aside(env, &[root.path()], || {
+        let plan = Plan::of(plan::walk(&root, [relative]), &root, allowed)?;
+        let rewritten = shadow::rewrite(&plan.walk, &root)?;
+        Ok::<_, Error>((plan, rewritten))
+    })?;
     let generators = plan.walk.ours().count();
     narrator.info(|| format!("root: {}; kustomize: {}", walk::printable(root.path()), walk::printable(&program)));
     narrator.keys(|| keyring.describe());
@@ -218,6 +224,10 @@ pub(super) fn build_with(
         }
         None => answer(&call.config, call.stdin.clone(), &real(&call.dir), &decryptor),
     };
+    // The thread that takes manifests and encrypted files apart; kustomize and what it starts need more.
+    let mut confinement = Confinement::new(env, &keyring, Some(decryptor.authority()), Extent::Thread)?;
+    confinement.keep([root.path(), private.path()]);
+    confinement.accept();
     let answer_call = |call: &Call| {
         let start_time = Instant::now();
         let answered = carry_out(call);
@@ -228,16 +238,30 @@ pub(super) fn build_with(
         });
         answered
     };
+    let unread = || Err(Record::new(Failure::Internal, "kustomize's version could not be read"));
     let (version, ended) = thread::scope(|scope| {
-        scope.spawn(|| service.serve(deadline, &answer_call, &|dir| clones.look_at(dir)));
+        let serve = || {
+            // Clones are rewritten where they stand. Key services are asked by whoever waits, so which ones this build
+            // needs cannot be told from one of its calls.
+            if !request.allow_remote {
+                confinement.enter(KeyKinds::ALL);
+            }
+            service.serve(deadline, &answer_call, &|dir| clones.look_at(dir));
+            secret::wipe_stack();
+        };
+        if thread::Builder::new().spawn_scoped(scope, serve).is_err() {
+            service.close();
+            return Err(Record::new(Failure::Internal, "no thread can be had to answer kustomize"));
+        }
         // Beside the build, which need not wait for it.
-        let version = scope.spawn(|| kustomize::require_version(&start, deadline));
+        let version = thread::Builder::new().spawn_scoped(scope, || kustomize::require_version(&start, deadline));
         let ended = child::run(&start, deadline);
         service.close();
-        (version.join(), ended)
-    });
+        let version = version.ok().and_then(|version| version.join().ok());
+        Ok((version.unwrap_or_else(unread), ended))
+    })?;
     drop(progress);
-    version.unwrap_or_else(|_| Err(Record::new(Failure::Internal, "kustomize's version could not be read")))?;
+    version?;
     let Done { calls, failed } = service.finish();
     if let Some(error) = Error::collect(failed) {
         return Err(error);

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use super::scan::{Class, Files};
@@ -22,6 +21,7 @@ use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::{self, Format, SopsError};
 use crate::text::Printable;
+use crate::workers;
 use crate::yaml::Position;
 
 /// Opens every SOPS file of the listing, and renders every generator of ours.
@@ -85,12 +85,7 @@ fn open_all(
             findings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(finding);
         }
     };
-    thread::scope(|scope| {
-        for _ in 1..limits::CONCURRENCY.get().min(paths.len()) {
-            _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
-        }
-        work();
-    });
+    workers::share(limits::CONCURRENCY.get().min(paths.len()), &work);
     findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -128,7 +123,7 @@ fn render(
     let Ok(decryptor) = Decryptor::new(root, keyring, env) else { return Vec::new() };
     let base = root.path().join(&visited.directory);
     let bases: [&Path; 1] = [&base];
-    let places = Places { bases: &bases, in_band: &|_| None };
+    let places = Places { bases: &bases, in_band: &|_| None, ahead: None };
     let Ok(opened) = decryptor.open_all(&generator.sources(), &places) else { return Vec::new() };
     let mut findings = Vec::new();
     for named in plugin.names.iter().filter(|named| named.list == "envs") {

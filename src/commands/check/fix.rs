@@ -3,21 +3,32 @@
 //! A file with values is never written: every edit is in a kustomization or a generator manifest.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use crate::findings::{Edit, Finding};
 use crate::jail::Root;
 use crate::limits;
 use crate::path::SourcePath;
+use crate::text::Printable;
 
-/// Applies the edits of findings; says whether a file was changed.
-pub fn apply(root: &Root, findings: &[Finding]) -> bool {
+/// What came of mending.
+#[derive(Default)]
+pub struct Mended {
+    /// Whether a file was changed.
+    pub is_changed: bool,
+    /// Files that could not be written, each as it was, and why.
+    pub refused: Vec<(Printable, ErrorKind)>,
+}
+
+/// Applies the edits of findings.
+pub fn apply(root: &Root, findings: &[Finding]) -> Mended {
     let mut by_file: BTreeMap<&str, Vec<&Edit>> = BTreeMap::new();
     for finding in findings {
         if let Some(edit) = &finding.edit {
             by_file.entry(&finding.file).or_default().push(edit);
         }
     }
-    let mut is_changed = false;
+    let mut mended = Mended::default();
     for (file, mut edits) in by_file {
         // From the end, so that places before stay where they are.
         edits.sort_by_key(|edit| std::cmp::Reverse((edit.position.line, edit.position.column)));
@@ -30,9 +41,15 @@ pub fn apply(root: &Root, findings: &[Finding]) -> bool {
                 text = new;
             }
         }
-        is_changed |= text != before && root.replace(file, text.as_bytes()).is_ok();
+        if text == before {
+            continue;
+        }
+        match root.replace(file, text.as_bytes()) {
+            Ok(()) => mended.is_changed = true,
+            Err(error) => mended.refused.push((Printable::new(file), error.kind())),
+        }
     }
-    is_changed
+    mended
 }
 
 /// The text with the edit; `None` where the old text is not there, or there twice.

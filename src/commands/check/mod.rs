@@ -66,7 +66,11 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
     let settings = Settings::read(args, &scope.root)?;
     let look = || look(&scope, &settings, args, env, deadline, &narrator);
     let (mut report, found) = look()?;
-    if args.fix && fix::apply(&scope.root, &found) {
+    let mended = if args.fix { fix::apply(&scope.root, &found) } else { fix::Mended::default() };
+    for (file, why) in &mended.refused {
+        process::write_stderr(&format!("unsops: warning: {file}: not mended, it cannot be written ({why})\n"));
+    }
+    if mended.is_changed {
         // What was mended may have hidden, or explained, other findings.
         narrator.info(|| "files were mended: everything is looked at again".to_owned());
         let (again, found) = look()?;

@@ -15,6 +15,7 @@ use crate::kustomization::FILE_NAMES;
 use crate::limits;
 use crate::path::SourcePath;
 use crate::sops::creation_rules::{self, CreationRules};
+use crate::workers;
 use crate::yaml::{self, Position, YamlError};
 
 /// A file in a few words.
@@ -74,13 +75,8 @@ pub fn scan(root: &Root, paths: &[String], deadline: Deadline, progress: &Progre
         }
         results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(done);
     };
-    let workers = thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 8));
-    thread::scope(|scope| {
-        for _ in 1..workers {
-            _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
-        }
-        work();
-    });
+    let threads = thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 8));
+    workers::share(threads, &work);
     let skipped = if deadline.left().is_zero() { paths.len().saturating_sub(next.load(Ordering::Relaxed)) } else { 0 };
     (results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()), skipped)
 }

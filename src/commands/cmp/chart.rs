@@ -12,6 +12,7 @@ use super::app::App;
 use super::in_place::{self, field, text};
 use super::request::{RELEASE_NAME, Request, VALUE_FILES};
 use crate::commands::child::{self, Ended, Start};
+use crate::commands::confine::Confinement;
 use crate::commands::decrypt::Decryptor;
 use crate::commands::in_place::Sources;
 use crate::deadline::Deadline;
@@ -21,7 +22,9 @@ use crate::keys::Keyring;
 use crate::limits;
 use crate::path::SourcePath;
 use crate::process::Output;
+use crate::sandbox::Extent;
 use crate::secret::SecretBytes;
+use crate::sops::KeyKinds;
 use crate::text::Printable;
 use crate::yaml::{self, Kind, Node};
 
@@ -64,6 +67,10 @@ pub fn render(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline)
     let keyring = Keyring::from_environment(env, keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(root, &keyring, env)?;
     let sources = Sources::below(root, decryptor.keys(), decryptor.authority());
+    // helm has ended.
+    let mut confinement = Confinement::new(env, &keyring, Some(decryptor.authority()), Extent::Process)?;
+    confinement.keep([root.path()]);
+    confinement.enter(KeyKinds::among_manifests(manifests.expose()));
     let chart = app.dir().join("Chart.yaml");
     let answer = in_place::decrypt(manifests.expose(), &chart, root, &decryptor, &sources, HINT)?;
     check_kinds(answer.expose())?;

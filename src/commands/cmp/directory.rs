@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::app::App;
 use super::in_place::{self, field, text};
 use super::is_null;
+use crate::commands::confine::Confinement;
 use crate::commands::decrypt::{Decryptor, Places};
 use crate::commands::in_place::Sources;
 use crate::commands::{policy, records};
@@ -19,6 +20,7 @@ use crate::limits;
 use crate::path::SourcePath;
 use crate::policy::Authority;
 use crate::secret::{Secret, SecretBytes};
+use crate::sops::KeyKinds;
 use crate::text::Printable;
 use crate::yaml::{self, Document, Kind, Node, Position};
 
@@ -50,11 +52,19 @@ struct Id {
 ///
 /// # Errors
 /// Everything that is wrong with any file, and if there is nothing to give.
-pub fn render(app: &App<'_>, recurse: bool, root: &Root, decryptor: &Decryptor<'_>) -> Result<SecretBytes, Error> {
+pub fn render(
+    app: &App<'_>,
+    recurse: bool,
+    root: &Root,
+    decryptor: &Decryptor<'_>,
+    confinement: &mut Confinement<'_>,
+) -> Result<SecretBytes, Error> {
     let mut parts = Vec::new();
     let mut failed = Vec::new();
     let mut bytes_left = limits::DECRYPTED_BYTES;
-    for path in app.manifests(recurse)? {
+    let manifests = app.manifests(recurse)?;
+    confine(app, &manifests, confinement);
+    for path in manifests {
         match read(app, &path, &mut bytes_left) {
             Ok(Some(part)) => parts.push((path, part)),
             Ok(None) => {}
@@ -70,7 +80,7 @@ pub fn render(app: &App<'_>, recurse: bool, root: &Root, decryptor: &Decryptor<'
 
     let encrypted: Vec<&SourcePath> =
         parts.iter().filter(|(_, part)| matches!(part, Part::Encrypted)).map(|(path, _)| path).collect();
-    let places = Places { bases: &[app.dir()], in_band: &|_| None };
+    let places = Places { bases: &[app.dir()], in_band: &|_| None, ahead: None };
     let opened = decryptor.open_all(&encrypted, &places).map_err(several)?;
 
     // Values of Secrets may be SOPS files, too.
@@ -94,6 +104,26 @@ pub fn render(app: &App<'_>, recurse: bool, root: &Root, decryptor: &Decryptor<'
         }
     }
     stream.finish()
+}
+
+/// Gives up what is not needed, before a file is taken apart: first what no key needs, then what those of these files do
+/// not. They are read for that, and once more later.
+fn confine(app: &App<'_>, manifests: &[SourcePath], confinement: &mut Confinement<'_>) {
+    confinement.enter(KeyKinds::ALL);
+    if confinement.is_final() {
+        return;
+    }
+    let (mut kinds, mut total) = (KeyKinds::default(), 0_usize);
+    for path in manifests {
+        // What is wrong with a file is said by whoever reads it next.
+        let Ok(bytes) = app.read(path) else { continue };
+        kinds = kinds.and(KeyKinds::among_manifests(&bytes));
+        total = total.saturating_add(bytes.len());
+        if total > limits::DECRYPTED_BYTES {
+            return;
+        }
+    }
+    confinement.enter(kinds);
 }
 
 /// Tells what a file is; nothing if it is no concern of ours.

@@ -22,6 +22,7 @@ mod request;
 
 use self::app::{App, AppKind};
 use self::request::Request;
+use super::confine::Confinement;
 use super::decrypt::Decryptor;
 use super::narrator::SILENT;
 use super::{build, records};
@@ -33,6 +34,7 @@ use crate::jail::Root;
 use crate::keys::Keyring;
 use crate::limits;
 use crate::process::Output;
+use crate::sandbox::Extent;
 use crate::yaml::{Kind, Node, ScalarStyle};
 
 /// Answers Argo CD.
@@ -83,7 +85,9 @@ fn directory(app: &App<'_>, request: &Request, root: &Root, deadline: Deadline) 
     let keys = request.keys(deadline);
     let keyring = Keyring::from_environment(env, keys).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::new(root, &keyring, env)?;
-    directory::render(app, recurse, root, &decryptor).map(Output::new)
+    let mut confinement = Confinement::new(env, &keyring, Some(decryptor.authority()), Extent::Process)?;
+    confinement.keep([root.path()]);
+    directory::render(app, recurse, root, &decryptor, &mut confinement).map(Output::new)
 }
 
 /// Whether a document has nothing in it.

@@ -251,16 +251,21 @@ impl<'a> Git<'a> {
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (sender, receiver) = mpsc::channel();
         let answer = thread::scope(|scope| {
-            scope.spawn(move || {
-                // git may end before it has read all; then its answer says why.
-                _ = input.map(|mut input| input.write_all(stdin));
-            });
-            scope.spawn(move || {
+            // git may end before it has read all; then its answer says why.
+            let write = move || _ = input.map(|mut input| input.write_all(stdin));
+            let read = move || {
                 let mut answer = Vec::new();
                 let bound = u64::try_from(limits::GIT_BYTES).unwrap_or(u64::MAX).saturating_add(1);
                 let read = output.map(|output| output.take(bound).read_to_end(&mut answer));
                 _ = sender.send(read.is_some_and(|read| read.is_ok()).then_some(answer));
-            });
+            };
+            // A thread that cannot be had drops its end of the channel or of the pipe, and with it the answer.
+            let has_threads = thread::Builder::new().spawn_scoped(scope, read).is_ok()
+                && thread::Builder::new().spawn_scoped(scope, write).is_ok();
+            if !has_threads {
+                _ = child.kill();
+                return Ok(None);
+            }
             let answer = receiver.recv_timeout(self.deadline.left());
             // Whoever still reads or writes is let go.
             if !matches!(&answer, Ok(Some(answer)) if answer.len() <= limits::GIT_BYTES) {

@@ -1,7 +1,7 @@
 //! `unsops doctor`: why a generator would not run, or a key would not open, where this is run.
 //!
 //! ```text
-//!   host (kustomize, plugins)   keys   policy, root   process, Argo CD   network on request -> Report -> text | json
+//!   host (kustomize, plugins)   keys   policy, root   process, sandbox, Argo CD   network on request -> Report -> text | json
 //! ```
 //!
 //! It reads what the other commands read and changes nothing. The one program that it starts is kustomize, for its
@@ -12,6 +12,7 @@ mod keys;
 mod network;
 mod plugins;
 mod report;
+mod sandbox;
 mod surroundings;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub fn doctor(args: &DoctorArgs, env: &Environment, deadline: Deadline) -> Resul
     keys::look(env, deadline, &mut report);
     keys::policy(env, &mut report);
     surroundings::process(env, &mut report);
+    sandbox::look(root.as_ref(), env, deadline, &mut report);
     surroundings::writable(env, &mut report);
     surroundings::argocd(env, &mut report);
     if args.network {

@@ -20,6 +20,7 @@ use crate::recipient::{Names, Recipient, RecipientId};
 use crate::sops::{Format, MasterKey, inspect};
 use crate::text::Printable;
 use crate::walk;
+use crate::workers;
 
 /// What was found before recipients have numbers and names.
 pub struct Gathered {
@@ -177,13 +178,7 @@ impl<'a> Gatherer<'a> {
             }
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        thread::scope(|scope| {
-            for _ in 1..threads.min(items.len()) {
-                // Where no further thread can be had, those that run do the work.
-                _ = thread::Builder::new().stack_size(limits::THREAD_STACK).spawn_scoped(scope, work);
-            }
-            work();
-        });
+        workers::share(threads.min(items.len()), &work);
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         results.sort_by_key(|(index, _)| *index);
         results.into_iter().map(|(_, outcome)| outcome).collect()

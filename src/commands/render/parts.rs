@@ -84,7 +84,7 @@ impl<'a> Parts<'a> {
             Content::Function(_) => config.and_then(|(call, config)| call.in_band(config, source)),
             Content::Given(bytes) | Content::GivenInStream(bytes) => Some(bytes.clone()),
         };
-        self.decryptor.map_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band }, make)
+        self.decryptor.map_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band, ahead: None }, make)
     }
 
     /// All objects, redacted.

@@ -11,7 +11,7 @@ fn manifest(files: &str) -> String {
     format!("apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {{name: gen}}\nfiles: [{files}]\n")
 }
 
-fn pieces(texts: &[&str]) -> Vec<Piece> {
+fn pieces(texts: &[&str]) -> Vec<Piece<'static>> {
     let names: Vec<String> = (0..texts.len()).map(|index| format!("{index}.yaml")).collect();
     let files: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(texts.iter().map(|t| t.as_bytes())).collect();
     render(&manifest(&names.join(", ")), &files).unwrap_or_else(|errors| panic!("{errors:?}"))

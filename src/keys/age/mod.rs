@@ -16,6 +16,7 @@ mod x25519;
 
 use std::cell::RefCell;
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::age::armor::ArmoredReader;
@@ -57,6 +58,16 @@ impl<'env> Age<'env> {
 
     pub(super) fn describe(&self) -> Vec<KeySource> {
         self.sources.describe()
+    }
+
+    /// What makes it possible that a program is started.
+    pub(super) fn program(&self) -> Option<&'static str> {
+        self.sources.program()
+    }
+
+    /// Adds the files of identities.
+    pub(super) fn places(&self, places: &mut Vec<PathBuf>) {
+        self.sources.places(places);
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::identities::{self, Context, Identity};
+use super::identities::{self, Context, Effort, Identity};
 use super::passphrase::PassphraseFile;
 use super::report;
 use crate::environment::Environment;
@@ -27,6 +27,12 @@ pub(super) struct Sources<'env> {
     ssh_files: OnceLock<Vec<Arc<Source>>>,
     commands: Mutex<BTreeMap<(KeyCommand, String), Slot>>,
 }
+
+/// Identities beneath the user's configuration directory.
+const USER_FILE: &str = "sops/age/keys.txt";
+
+/// SSH private keys in `~/.ssh`.
+const SSH_FILES: [&str; 2] = ["id_ed25519", "id_rsa"];
 
 /// A place that is filled by the first who needs it, while others wait.
 type Slot = Arc<OnceLock<Arc<Source>>>;
@@ -170,7 +176,7 @@ impl<'env> Sources<'env> {
             let mut sources =
                 vec![self.named_file("SOPS_AGE_SSH_PRIVATE_KEY_FILE", |name, text| ssh_key_in(name, text, true))];
             if let Some(home) = self.environment.home() {
-                sources.extend(["id_ed25519", "id_rsa"].map(|name| {
+                sources.extend(SSH_FILES.map(|name| {
                     self.file_at(&home.join(".ssh").join(name), |name, text| ssh_key_in(name, text, true))
                 }));
             }
@@ -237,7 +243,7 @@ impl<'env> Sources<'env> {
                 return Source::new("sops/age/keys.txt in the user's configuration", Found::Unusable(why.into()));
             }
         };
-        let path = directory.join("sops").join("age").join("keys.txt");
+        let path = directory.join(USER_FILE);
         self.file_at(&path, |name, text| identities_in(name, text, false))
     }
 
@@ -270,6 +276,25 @@ impl<'env> Sources<'env> {
             Ok(text) => parse(&Printable::new(name), text.expose()),
             Err(error) => unreadable(error),
         }
+    }
+
+    /// What makes it possible that a program is started: a variable with a command, an identity of a plugin.
+    pub(super) fn program(&self) -> Option<&'static str> {
+        let is_set = |command: &KeyCommand| self.environment.var_os(command.variable()).is_some();
+        if let Some(command) = [KeyCommand::Age, KeyCommand::Ssh].iter().find(|command| is_set(command)) {
+            return Some(command.variable());
+        }
+        let has_plugin = |source: &Arc<Source>| source.identities().iter().any(|own| own.effort() == Effort::Program);
+        self.files().iter().any(has_plugin).then_some("an identity of an age plugin")
+    }
+
+    /// Adds the files that are looked at; those of the key directory are its own.
+    pub(super) fn places(&self, places: &mut Vec<PathBuf>) {
+        let named = ["SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE"];
+        places.extend(named.iter().filter_map(|name| self.environment.var_os(name)).map(PathBuf::from));
+        places.extend(user_config_dir(self.environment).map(|directory| directory.join(USER_FILE)));
+        let home = self.environment.home();
+        places.extend(home.iter().flat_map(|home| SSH_FILES.map(|name| home.join(".ssh").join(name))));
     }
 
     /// Names every place and what is there, without running a command.

@@ -133,10 +133,15 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let error = cause.downcast_ref::<SdkError<E, HttpResponse>>()?;
-    let SdkError::ServiceError(service) = error else { return None };
+    let service = match error {
+        SdkError::ServiceError(service) => service,
+        SdkError::TimeoutError(_) => return Some(unavailable("no answer of STS in time")),
+        _ => return None,
+    };
     let status = service.raw().status().as_u16();
     let code = service.err().code().filter(|code| is_code(code)).unwrap_or("no error code");
     Some(match status {
+        300..=399 => denied(&format!("STS answered with a redirect (HTTP {status}), which is not followed")),
         429 | 500..=599 => unavailable(&format!("STS is unavailable (HTTP {status}, {code})")),
         _ => denied(&format!("STS gave no credentials for the role ({code})"))
             .with_hint("allow sts:AssumeRole, and this principal in the trust policy of the role"),

@@ -13,12 +13,14 @@ mod process;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use aws_config::identity::IdentityCache;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -26,10 +28,12 @@ use aws_credential_types::Credentials;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_kms::primitives::Blob;
+use rustix::fs::FileType;
 use tokio::sync::OnceCell;
 
 use self::process::Role;
 use super::directory::{Fields, KeyDirectory, KeyFileKind};
+use super::local::KeyFileError;
 use super::net::{Network, Roots, TlsConfig, TlsError, decode_base64, denied, not_mine, unavailable};
 
 use super::order::lock;
@@ -81,6 +85,7 @@ impl<'env> AwsKms<'env> {
             return Err(denied("the wrapped key is larger than 128 KiB"));
         }
         let Some(blob) = decode_base64(enc) else { return Err(denied("the wrapped key is not base64")) };
+        self.check_files()?;
         let own = self.own().as_ref().map(Result::as_ref).transpose().map_err(Clone::clone)?;
         let http = self.http.get_or_init(|| self.http_client(network));
         let http = http.as_ref().map_err(|error| denied(&error.to_string()))?;
@@ -110,6 +115,25 @@ impl<'env> AwsKms<'env> {
         }
     }
 
+    /// Refuses files that the SDK would read without bound or wait for: it takes whatever the variables name.
+    fn check_files(&self) -> Result<(), RefusedReason> {
+        for (variable, usual) in FILES {
+            let named = self.environment.var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+            let usual = || Some(self.environment.home()?.join(usual?));
+            let Some(path) = named.or_else(usual) else { continue };
+            // What cannot be looked at is for the SDK to judge.
+            let Ok(metadata) = rustix::fs::stat(&path) else { continue };
+            let is_file = FileType::from_raw_mode(metadata.st_mode) == FileType::RegularFile;
+            let is_small = usize::try_from(metadata.st_size).is_ok_and(|size| size <= limits::KEY_FILE_BYTES);
+            if !is_file || !is_small {
+                let why = if is_file { KeyFileError::TooLarge } else { KeyFileError::NotRegular };
+                let place = format!("{variable}={}", path.display());
+                return Err(not_mine(&format!("no AWS credentials: {place} {}", why.words())).with_hint(FILES_HINT));
+            }
+        }
+        Ok(())
+    }
+
     fn own(&self) -> &Option<Result<Credentials, RefusedReason>> {
         self.own.get_or_init(|| {
             let file = self.directory.credential(KeyFileKind::AwsKms)?;
@@ -130,6 +154,17 @@ impl<'env> AwsKms<'env> {
         Ok(connector::http_client(client))
     }
 }
+
+/// Variables that name files of the SDK, and where those are without, below the home.
+const FILES: [(&str, Option<&str>); 4] = [
+    ("AWS_CONFIG_FILE", Some(".aws/config")),
+    ("AWS_SHARED_CREDENTIALS_FILE", Some(".aws/credentials")),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", None),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", None),
+];
+
+/// What to do about one of [`FILES`] that is none.
+const FILES_HINT: &str = "let the variable name a regular file, or unset it";
 
 /// What `sops.aws-kms` holds.
 const FILE_HINT: &str = "sops.aws-kms is YAML with aws_access_key_id, aws_secret_access_key and, for temporary \
@@ -157,7 +192,15 @@ impl AwsKms<'_> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http.clone())
             .region(region.clone())
-            .retry_config(RetryConfig::standard().with_max_attempts(limits::NETWORK_ATTEMPTS))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(limits::NETWORK_ATTEMPTS)
+                    .with_initial_backoff(limits::NETWORK_PAUSE),
+            )
+            // Our connector bounds time and size; this would end an attempt after five seconds, with an error of its own.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            // The usual five seconds would end in the middle of a second attempt, as if there were no credentials.
+            .identity_cache(IdentityCache::lazy().load_timeout(limits::NETWORK_CALL).build())
             .timeout_config(timeouts);
         let profile = identity.profile.as_deref();
         let mut chain = None;

@@ -1,8 +1,8 @@
 //! Credentials for Azure: those of the key directory, else in the order of `DefaultAzureCredential`: environment, workload
-//! identity, managed identity, Azure CLI. The Rust SDK has no such chain.
+//! identity, managed identity, Azure CLI, Azure Developer CLI. The Rust SDK has no such chain.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use azure_core::error::{Error, ErrorKind};
 use azure_core::http::ClientOptions;
 use azure_identity::{
     ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
 };
 
 use super::certificate::ClientCertificate;
-use super::cli::{AzureCli, CliError};
+use super::cli::{AzureCli, Cli, CliError};
+use super::federated::FederatedToken;
 use crate::environment::Environment;
 use crate::keys::directory::{Fields, KeyDirectory, KeyFileKind};
 use crate::keys::exec::ProgramError;
@@ -35,6 +35,7 @@ const AZURE_CLI: Duration = Duration::from_secs(15);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     AzureCli,
+    AzureDeveloperCli,
     ClientCertificate,
     ClientSecret,
     ManagedIdentity,
@@ -45,6 +46,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::AzureCli => "Azure CLI",
+            Self::AzureDeveloperCli => "Azure Developer CLI",
             Self::ClientCertificate => "AZURE_CLIENT_CERTIFICATE_PATH",
             Self::ClientSecret => "AZURE_CLIENT_SECRET",
             Self::ManagedIdentity => "managed identity",
@@ -57,7 +59,7 @@ impl Kind {
         let is_set = |name: &str| environment.non_empty(name).is_some();
         let is_application = is_set("AZURE_TENANT_ID") && is_set("AZURE_CLIENT_ID");
         match self {
-            Self::AzureCli => false,
+            Self::AzureCli | Self::AzureDeveloperCli => false,
             Self::ClientCertificate => is_application && is_set("AZURE_CLIENT_CERTIFICATE_PATH"),
             Self::ClientSecret => is_application && is_set("AZURE_CLIENT_SECRET"),
             Self::ManagedIdentity => is_set("IDENTITY_ENDPOINT"),
@@ -69,8 +71,10 @@ impl Kind {
     fn is_selected(self, selection: Option<&str>) -> bool {
         let Some(selection) = selection else { return true };
         match selection.to_ascii_lowercase().as_str() {
-            "prod" => self != Self::AzureCli,
-            "dev" | "azureclicredential" => self == Self::AzureCli,
+            "prod" => !matches!(self, Self::AzureCli | Self::AzureDeveloperCli),
+            "dev" => matches!(self, Self::AzureCli | Self::AzureDeveloperCli),
+            "azureclicredential" => self == Self::AzureCli,
+            "azuredeveloperclicredential" => self == Self::AzureDeveloperCli,
             "environmentcredential" => matches!(self, Self::ClientCertificate | Self::ClientSecret),
             "managedidentitycredential" => self == Self::ManagedIdentity,
             "workloadidentitycredential" => self == Self::WorkloadIdentity,
@@ -82,14 +86,20 @@ impl Kind {
 /// The kinds to try, in order. One that the operator configured is the only one: if it fails, that is the answer.
 fn kinds(environment: &Environment, policy: KeyPolicy) -> Vec<Kind> {
     let selection = environment.non_empty("AZURE_TOKEN_CREDENTIALS");
-    let all =
-        [Kind::ClientSecret, Kind::ClientCertificate, Kind::WorkloadIdentity, Kind::ManagedIdentity, Kind::AzureCli];
+    let all = [
+        Kind::ClientSecret,
+        Kind::ClientCertificate,
+        Kind::WorkloadIdentity,
+        Kind::ManagedIdentity,
+        Kind::AzureCli,
+        Kind::AzureDeveloperCli,
+    ];
     let mut kinds: Vec<Kind> = all.into_iter().filter(|kind| kind.is_selected(selection)).collect();
     if let Some(configured) = kinds.iter().copied().find(|kind| kind.is_configured(environment)) {
         return vec![configured];
     }
     kinds.retain(|kind| match kind {
-        Kind::AzureCli => policy.allow_exec,
+        Kind::AzureCli | Kind::AzureDeveloperCli => policy.allow_exec,
         Kind::ManagedIdentity => true,
         Kind::ClientCertificate | Kind::ClientSecret | Kind::WorkloadIdentity => false,
     });
@@ -112,7 +122,7 @@ struct Settings {
     application: Option<String>,
     secret: Option<String>,
     certificate: Option<ClientCertificate>,
-    token_file: Option<PathBuf>,
+    federated: Option<FederatedToken>,
     authority: Option<String>,
 }
 
@@ -131,12 +141,20 @@ impl Settings {
             }
             _ => None,
         };
+        let federated = match environment.non_empty("AZURE_FEDERATED_TOKEN_FILE") {
+            Some(path) if kind == Kind::WorkloadIdentity => {
+                let content = local::read(Path::new(path), deadline).map_err(|error| error.words());
+                let token = content.and_then(|content| FederatedToken::new(&content));
+                Some(token.map_err(|why| format!("AZURE_FEDERATED_TOKEN_FILE={path} {why}"))?)
+            }
+            _ => None,
+        };
         Ok(Self {
             tenant: text("AZURE_TENANT_ID"),
             application: text("AZURE_CLIENT_ID"),
             secret: text("AZURE_CLIENT_SECRET"),
             certificate,
-            token_file: text("AZURE_FEDERATED_TOKEN_FILE").map(Into::into),
+            federated,
             authority: None,
         })
     }
@@ -215,7 +233,7 @@ impl Chain {
         let mut links = Vec::new();
         for kind in kinds(environment, policy) {
             let limit = match kind {
-                Kind::AzureCli => AZURE_CLI,
+                Kind::AzureCli | Kind::AzureDeveloperCli => AZURE_CLI,
                 Kind::ManagedIdentity if !kind.is_configured(environment) => limits::METADATA_SERVER,
                 _ => limits::NETWORK_CALL,
             };
@@ -260,18 +278,19 @@ impl Settings {
                 let options = Some(ClientAssertionCredentialOptions { client_options });
                 ClientAssertionCredential::new(tenant, application, certificate, options)?
             }
-            Kind::WorkloadIdentity => WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
-                credential_options: ClientAssertionCredentialOptions { client_options },
-                client_id: Some(application),
-                tenant_id: Some(tenant),
-                token_file_path: self.token_file,
-            }))?,
+            Kind::WorkloadIdentity => {
+                let none = || Error::with_message(ErrorKind::Credential, "no token");
+                let options = Some(ClientAssertionCredentialOptions { client_options });
+                ClientAssertionCredential::new(tenant, application, self.federated.ok_or_else(none)?, options)?
+            }
             Kind::ManagedIdentity => ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                 user_assigned_id: Some(application).filter(|id| !id.is_empty()).map(UserAssignedId::ClientId),
                 client_options,
             }))?,
-            Kind::AzureCli => {
-                Arc::new(AzureCli::new(environment, policy, Some(tenant.as_str()).filter(|tenant| !tenant.is_empty())))
+            Kind::AzureCli | Kind::AzureDeveloperCli => {
+                let cli = if kind == Kind::AzureCli { Cli::Az } else { Cli::Azd };
+                let tenant = Some(tenant.as_str()).filter(|tenant| !tenant.is_empty());
+                Arc::new(AzureCli::new(cli, environment, policy, tenant))
             }
         })
     }
@@ -306,13 +325,15 @@ impl TokenCredential for Chain {
                     return Err(Error::with_error(ErrorKind::Credential, error, "no token"));
                 }
                 Ok(Err(error)) => {
-                    cli = std::error::Error::source(&error).and_then(|error| error.downcast_ref()).copied()
+                    let failed = std::error::Error::source(&error).and_then(|error| error.downcast_ref::<CliError>());
+                    // That there is no such program is no news to those who never had one.
+                    let failed = failed.filter(|error| !matches!(error, CliError::Program(_, ProgramError::NotFound)));
+                    cli = cli.or(failed.copied());
                 }
                 Err(_) => {}
             }
         }
-        // That there is no `az` is no news to those who never had one.
-        let cli = cli.filter(|error| *error != CliError::Program(ProgramError::NotFound));
+
         Err(Error::with_error(ErrorKind::Credential, NoCredential(cli), "no token"))
     }
 }
@@ -353,7 +374,7 @@ mod tests {
         assert_eq!(with(&[("AZURE_CLIENT_CERTIFICATE_PATH", "/c")]), ["AZURE_CLIENT_CERTIFICATE_PATH"]);
         assert_eq!(with(&[("AZURE_FEDERATED_TOKEN_FILE", "/f")]), ["AZURE_FEDERATED_TOKEN_FILE"]);
         assert_eq!(with(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1")]), ["managed identity"]);
-        assert_eq!(with(&[]), ["managed identity", "Azure CLI"]);
+        assert_eq!(with(&[]), ["managed identity", "Azure CLI", "Azure Developer CLI"]);
     }
 
     #[test]
@@ -366,5 +387,7 @@ mod tests {
     fn the_operator_may_leave_kinds_out() {
         assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")], true), [""; 0]);
         assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "prod")], true), ["managed identity"]);
+        let azd = [("AZURE_TOKEN_CREDENTIALS", "AzureDeveloperCLICredential")];
+        assert_eq!(found(&azd, true), ["Azure Developer CLI"]);
     }
 }

@@ -8,6 +8,7 @@
 mod certificate;
 mod cli;
 mod credentials;
+mod federated;
 mod target;
 mod transport;
 
@@ -16,6 +17,7 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use azure_core::error::ErrorKind;
+use azure_core::http::headers::HeaderName;
 use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_security_keyvault_keys::models::{EncryptionAlgorithm, KeyOperationParameters};
 use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
@@ -24,7 +26,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use self::credentials::{Chain, NoCredential};
 use super::directory::KeyDirectory;
-use super::net::{CallError, Network, denied, is_code, not_mine, unavailable};
+use super::net::{CallError, Network, clock_hint, denied, is_code, not_mine, unavailable};
 use super::order::lock;
 use super::{Answer, KeyPolicy, KeySource, RefusedReason};
 use crate::environment::Environment;
@@ -145,7 +147,7 @@ fn explain(error: &azure_core::Error) -> RefusedReason {
         source = cause.source();
     }
     match response {
-        Some((status, code)) if is_credential => {
+        Some((status, code, date)) if is_credential => {
             // Entra's codes are numbers, which its documentation writes with this prefix.
             let code = code.map(|code| if is_number(&code) { format!("AADSTS{code}") } else { code });
             let said = said(status, code.as_deref());
@@ -153,19 +155,28 @@ fn explain(error: &azure_core::Error) -> RefusedReason {
                 429 | 500..=599 => {
                     unavailable(&format!("no Azure token for now: the token service is unavailable ({said})"))
                 }
-                _ => denied(&format!("the token service gave no Azure token ({said})")).with_hint(credentials::HINT),
+                _ => {
+                    let clock = clock_hint(date.as_deref());
+                    denied(&format!("the token service gave no Azure token ({said})"))
+                        .with_hint(clock.as_deref().unwrap_or(credentials::HINT))
+                }
             }
         }
-        Some((status, code)) => of_vault(status, code.as_deref()),
+        Some((status, code, _)) => of_vault(status, code.as_deref()),
         None if is_credential => not_mine("no Azure token could be obtained").with_hint(credentials::HINT),
         None if matches!(error.kind(), ErrorKind::DataConversion) => denied("the answer is not one of a key vault"),
         None => denied("the vault's challenge is for another service; no token is sent"),
     }
 }
 
-fn of_response(error: &azure_core::Error) -> Option<(u16, Option<String>)> {
+/// Status, error code, and the date of an answer.
+fn of_response(error: &azure_core::Error) -> Option<(u16, Option<String>, Option<String>)> {
+    const DATE: HeaderName = HeaderName::from_static("date");
     match error.kind() {
-        ErrorKind::HttpResponse { status, error_code, .. } => Some((u16::from(*status), error_code.clone())),
+        ErrorKind::HttpResponse { status, error_code, raw_response } => {
+            let date = raw_response.as_ref().and_then(|raw| raw.headers().get_optional_string(&DATE));
+            Some((u16::from(*status), error_code.clone(), date))
+        }
         _ => None,
     }
 }

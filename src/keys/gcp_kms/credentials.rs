@@ -149,9 +149,8 @@ fn refusal(fault: &Fault, place: &Printable, is_metadata_server: bool) -> Refuse
         ))
         .with_hint(HINT),
         Fault::Call(error) => error.refusal().while_getting(&format!("a GCP token, {place}")),
-        Fault::Denied { .. } => {
-            denied(&format!("the token service gave no GCP token ({place}: {fault})")).with_hint(HINT)
-        }
+        Fault::Denied { clock, .. } => denied(&format!("the token service gave no GCP token ({place}: {fault})"))
+            .with_hint(clock.as_deref().unwrap_or(HINT)),
         Fault::Unavailable { .. } => {
             unavailable(&format!("no GCP token for now ({place}): the token service is unavailable ({fault})"))
         }

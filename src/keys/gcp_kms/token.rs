@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::credentials::bearer;
 use super::source::{Client, External, Impersonation, Source, Subject};
 use crate::environment::Environment;
 use crate::keys::exec::{self, ProgramError};
-use crate::keys::net::{AssertionKey, CallError, JwtAlgorithm, Reply, is_code, issued_at};
+use crate::keys::net::{AssertionKey, CallError, JwtAlgorithm, Reply, clock_hint, is_code, issued_at};
 use crate::keys::{KeyPolicy, local};
 use crate::secret::Secret;
 
@@ -37,6 +37,8 @@ pub(super) enum Fault {
     Denied {
         status: u16,
         code: Option<String>,
+        /// What to do if it is this machine's clock.
+        clock: Option<String>,
     },
     /// The token service is not well.
     Unavailable {
@@ -53,8 +55,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(error) => write!(f, "{error}"),
-            Self::Denied { status, code: Some(code) } => write!(f, "HTTP {status}, {code}"),
-            Self::Denied { status, code: None } | Self::Unavailable { status } => write!(f, "HTTP {status}"),
+            Self::Denied { status, code: Some(code), .. } => write!(f, "HTTP {status}, {code}"),
+            Self::Denied { status, code: None, .. } | Self::Unavailable { status } => write!(f, "HTTP {status}"),
             Self::Own(why) => f.write_str(why),
             Self::Program(error) => write!(f, "the program of the credentials {}", error.words()),
             Self::Malformed => f.write_str("the answer is not a token"),
@@ -219,7 +221,10 @@ impl Tokens<'_> {
         match reply.status {
             200 => Ok(reply),
             408 | 429 | 500..=599 => Err(Fault::Unavailable { status: reply.status }),
-            status => Err(Fault::Denied { status, code: code(&reply) }),
+            status => {
+                let date = reply.headers.get(DATE).and_then(|date| date.to_str().ok());
+                Err(Fault::Denied { status, code: code(&reply), clock: clock_hint(date) })
+            }
         }
     }
 }

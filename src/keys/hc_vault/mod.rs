@@ -90,7 +90,7 @@ impl<'env> HcVault<'env> {
     }
 
     fn headers(&self, network: &Network<'_>) -> Result<HeaderMap, RefusedReason> {
-        let mut headers = HeaderMap::new();
+        let mut headers = settings::headers(self.environment).map_err(denied)?;
         headers.insert("x-vault-request", HeaderValue::from_static("true"));
         match &self.token(network).value {
             Some(token) => {

@@ -1,10 +1,12 @@
 //! What the operator set for Vault: token, trust, proxy.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
+use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::keys::directory::{KeyDirectory, KeyFileKind};
@@ -94,6 +96,31 @@ pub(super) struct ServerName {
     pub(super) host: String,
     /// The `Host` header.
     pub(super) header: HeaderValue,
+}
+
+/// The headers of `VAULT_HEADERS`: a JSON object of texts, for gateways in front of Vault.
+///
+/// # Errors
+/// Fixed words. As in Vault's own client, none may be one of Vault's.
+///
+/// Source: hashicorp/vault, `api/client.go`, `NewClient`.
+pub(super) fn headers(environment: &Environment) -> Result<HeaderMap, &'static str> {
+    let Some(text) = environment.non_empty("VAULT_HEADERS") else { return Ok(HeaderMap::new()) };
+    let fields: BTreeMap<String, Value> =
+        serde_json::from_str(text).map_err(|_| "VAULT_HEADERS is not a JSON object")?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name: HeaderName = name.parse().map_err(|_| "VAULT_HEADERS names a header that cannot be one")?;
+        if name.as_str().starts_with("x-vault-") || name == HOST {
+            return Err("VAULT_HEADERS names a header that Vault's client sets itself (X-Vault-…, Host)");
+        }
+        let value = value.as_str().ok_or("VAULT_HEADERS holds a value that is not text")?;
+        let mut value =
+            HeaderValue::from_str(value).map_err(|_| "VAULT_HEADERS holds characters that no header has")?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
 }
 
 fn proxy(environment: &Environment) -> Option<&str> {

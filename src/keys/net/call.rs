@@ -166,7 +166,8 @@ fn classify(error: &reqwest::Error) -> CallError {
                 | Certificate::NotValidYet
                 | Certificate::NotValidYetContext { .. } => CallError::CertificateDate,
                 Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => CallError::CertificateName,
-                Certificate::UnknownIssuer => CallError::CertificateUnknown,
+                // An authority of the same name that is not the trusted one shows as a bad signature.
+                Certificate::BadSignature | Certificate::UnknownIssuer => CallError::CertificateUnknown,
                 _ => CallError::CertificateInvalid,
             };
         }

@@ -5,6 +5,8 @@
 
 mod call;
 #[cfg(any(feature = "azure", feature = "gcp"))]
+mod clock;
+#[cfg(any(feature = "azure", feature = "gcp"))]
 mod jwt;
 mod tls;
 
@@ -21,6 +23,8 @@ use tokio::runtime::{Builder, Runtime};
 #[cfg(feature = "aws")]
 pub(super) use self::call::exchange;
 pub(super) use self::call::{CallError, Reply, is_code};
+#[cfg(any(feature = "azure", feature = "gcp"))]
+pub(super) use self::clock::clock_hint;
 #[cfg(any(feature = "azure", feature = "gcp"))]
 pub(super) use self::jwt::{AssertionKey, JwtAlgorithm, issued_at};
 pub(super) use self::tls::{Roots, TlsConfig, TlsError};

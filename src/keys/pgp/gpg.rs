@@ -55,6 +55,18 @@ impl<'env> Gpg<'env> {
         Self { environment, policy, home, public_keys: OnceLock::new(), failures: Mutex::default() }
     }
 
+    /// What makes it possible that gpg is started: it is there, and has a public keyring.
+    pub(super) fn program(&self) -> Option<&'static str> {
+        if let Some(own) = self.environment.non_empty("SOPS_GPG_EXEC") {
+            return exec::find(own, self.environment).map(|_| "SOPS_GPG_EXEC");
+        }
+        let home = self.home.as_ref()?;
+        let keyrings = ["pubring.kbx", "pubring.gpg", "public-keys.d/pubring.db"];
+        let has_keyring = keyrings.iter().any(|keyring| home.join(keyring).exists());
+        let gpg = if has_keyring { exec::find("gpg", self.environment) } else { None };
+        gpg.map(|_| "gpg on PATH, and a public keyring")
+    }
+
     /// Opens a message that nothing else could.
     pub(super) fn open(
         &self,

@@ -165,6 +165,24 @@ impl<'env> Pgp<'env> {
         self.loaded().sources.iter().filter(own).cloned().collect()
     }
 
+    /// What makes it possible that gpg is started.
+    pub(super) fn program(&self) -> Option<&'static str> {
+        self.gpg.program()
+    }
+
+    /// Adds the files and directories with keys; the key directory is its own.
+    pub(super) fn places(&self, places: &mut Vec<PathBuf>) {
+        let Sources { key_file, passphrase_file, gnupg_home, directory: _ } = &self.sources;
+        places.extend(passphrase_file.clone());
+        if let Some(path) = key_file {
+            local::add_place(path, places);
+        }
+        if let Some((home, _)) = gnupg_home {
+            local::add_place(home, places);
+            local::add_place(&home.join("private-keys-v1.d"), places);
+        }
+    }
+
     fn loaded(&self) -> &Loaded {
         self.loaded.get_or_init(|| self.sources.load(self.deadline))
     }

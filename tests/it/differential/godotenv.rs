@@ -25,7 +25,7 @@ fn ours(cleartext: &Cleartext) -> Result<Variables, String> {
         Ok(pieces) => pieces,
         Err(errors) => return Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     };
-    let text: String = pieces.iter().map(|piece| piece.text.expose().as_str()).collect();
+    let text: String = pieces.iter().map(|piece| piece.text.expose().as_ref()).collect();
     let secret: serde_yaml::Value = serde_yaml::from_str(&text).expect("YAML of our own");
     let field = |name: &str| -> BTreeMap<String, String> {
         secret.get(name).map_or_else(BTreeMap::new, |field| BTreeMap::deserialize(field).expect("a map of strings"))

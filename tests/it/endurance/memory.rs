@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
-use super::{command, end_of, figure, generator, is_root, wait_until};
+use rustix::process::Signal;
+
+use super::{command, end_of, figure, generator, generator_of_files, is_root, wait_until};
 use crate::harness::{CANARY, Case, tests_dir, unsops};
 
 /// Keys of the answer: more than a pipe takes, so that the run stops while it writes.
@@ -79,6 +81,50 @@ fn plaintext_is_in_memory_once_and_the_key_no_more() {
     assert_eq!(found[1..], [0, 0], "the identity is still in memory");
 }
 
+/// The secret scalar of the test identity, and the data key of the fixture that [`generator`] uses.
+fn keys_in_bytes(identity: &str) -> (Vec<u8>, Vec<u8>) {
+    let (_, scalar) = bech32::decode(&identity.to_lowercase()).expect("an identity");
+    let file = fs::read_to_string(tests_dir().join("fixtures/enc/3.13.3/text.txt")).expect("a fixture");
+    let file: serde_json::Value = serde_json::from_str(&file).expect("JSON");
+    let armor = file["sops"]["age"][0]["enc"].as_str().expect("a wrapped key");
+    let identity: age::x25519::Identity = identity.parse().expect("an identity");
+    (scalar, age::decrypt(&identity, armor.as_bytes()).expect("it opens"))
+}
+
+/// No copy anywhere, also where a thread had its stack: neither as text nor as bytes, in whole or in part.
+#[test]
+fn no_form_of_a_key_is_left_behind_by_threads() {
+    if !is_root() {
+        return;
+    }
+    let identity = fs::read_to_string(tests_dir().join("keys/age.txt")).expect("a key");
+    let identity = identity.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).expect("an identity");
+    let (scalar, data_key) = keys_in_bytes(identity);
+    let needles: [(&str, &[u8]); 6] = [
+        ("the identity", identity.as_bytes()),
+        ("a part of the identity", &identity.as_bytes()[20..40]),
+        ("the scalar", &scalar),
+        ("half of the scalar", &scalar[16..]),
+        ("the data key", &data_key),
+        ("half of the data key", &data_key[16..]),
+    ];
+    for (case, what) in [(generator(KEYS), "one file"), (generator_of_files(1500), "1,500 files on 20 threads")] {
+        let mut child = blocked(&case);
+        let wanted: Vec<&[u8]> = needles.iter().map(|(_, bytes)| *bytes).chain([CANARY.as_bytes()]).collect();
+        let found = occurrences(&child, &wanted);
+        let mut answer = Vec::new();
+        child.stdout.take().expect("piped").read_to_end(&mut answer).expect("the answer");
+        assert!(end_of(&mut child).success());
+        let found = found.expect("root reads it");
+        let in_answer = answer.windows(CANARY.len()).filter(|window| *window == CANARY.as_bytes()).count();
+        assert_eq!(found.last(), Some(&in_answer), "{what}: copies of plaintext in memory, and in the answer");
+        let left: Vec<_> =
+            needles.iter().zip(&found).filter(|(_, count)| **count > 0).map(|((name, _), n)| (name, n)).collect();
+        assert!(left.is_empty(), "{what}: {left:?}");
+        figure(&format!("{what}: 0 copies of the identity, its scalar, the data key, or halves of them"));
+    }
+}
+
 #[test]
 fn a_run_that_waits_holds_nothing_but_its_streams() {
     let case = generator(KEYS);
@@ -111,6 +157,17 @@ fn a_run_that_waits_holds_nothing_but_its_streams() {
 
 #[test]
 fn an_abort_leaves_no_core() {
+    // What the standard library does where memory runs out is a failure; a signal from outside still ends the process.
+    for (signal, end) in [(Signal::ABORT, (Some(1), None)), (Signal::QUIT, (None, Some(3)))] {
+        let status = end_by(signal);
+        assert_eq!((status.code(), status.signal()), end);
+        assert!(!status.core_dumped());
+    }
+    figure("SIGABRT and SIGQUIT with ulimit -c unlimited: 0 cores");
+}
+
+/// Sends a signal to a run that has unlimited room for a core.
+fn end_by(signal: Signal) -> ExitStatus {
     let case = generator(KEYS);
     let child = Command::new("/bin/sh")
         .args(["-c", "ulimit -c unlimited 2>/dev/null; exec \"$0\" gen.yaml"])
@@ -126,11 +183,8 @@ fn an_abort_leaves_no_core() {
     let pipe = child.stdout.as_ref().expect("piped");
     wait_until("the pipe is full", || rustix::io::ioctl_fionread(pipe).is_ok_and(|bytes| bytes >= 60_000));
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
-    rustix::process::kill_process(pid, rustix::process::Signal::ABORT).expect("sent");
-    let status = end_of(&mut child);
-    assert_eq!(status.signal(), Some(6));
-    assert!(!status.core_dumped());
-    figure("1 SIGABRT with ulimit -c unlimited: 0 cores");
+    rustix::process::kill_process(pid, signal).expect("sent");
+    end_of(&mut child)
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! `tests/promises.md` names the promise that each of these tests holds. A line that begins with `figure:` on standard
 //! output of any test is what `tests/run promises` prints beside it.
 
+mod full_disks;
 mod hostile;
 mod memory;
 mod scarcity;

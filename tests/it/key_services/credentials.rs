@@ -280,6 +280,27 @@ fn azure_cli() {
 }
 
 #[test]
+fn azure_developer_cli() {
+    let server = StandIn::start();
+    let Some(attempt) = Attempt::new(&server, Service::Azure) else { return };
+    let with_azd = |script: &str| {
+        let case = program(attempt.case(), "azd", script).env("AZURE_TOKEN_CREDENTIALS", "AzureDeveloperCLICredential");
+        let path = path_with_bin(&case);
+        case.env("PATH", path)
+    };
+    let answer = json!({"token": token(), "expiresOn": "2999-01-01T00:00:00Z"});
+    // The real sops adds the claims of the challenge.
+    let good = format!(
+        r#"case "$*" in "auth token -o json --no-prompt --scope https://vault.azure.net/.default"*) echo '{answer}';; *) exit 9;; esac"#
+    );
+    attempt.opens(with_azd(&good));
+    let (message, _) = Attempt::refused(with_azd(&format!("echo '{CANARY}' >&2; exit 1")), 6);
+    assert!(message.contains("azd failed with exit status 1"), "{message}");
+    let (message, _) = Attempt::refused(with_azd(&good).env("UNSOPS_NO_EXEC", "1"), 6);
+    assert!(message.contains("no Azure credentials"), "{message}");
+}
+
+#[test]
 fn aws_container_endpoint() {
     let server = StandIn::start();
     let Some(attempt) = Attempt::new(&server, Service::Aws) else { return };

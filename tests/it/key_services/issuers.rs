@@ -83,6 +83,14 @@ pub fn reply(request: &Request) -> Option<(u16, Value)> {
             }
             false => (401, json!({ "message": token() })),
         },
+        // Virtual machines of Azure.
+        "/metadata/identity/oauth2/token" => match request.header("metadata") {
+            "true" if request.path.contains("resource=https%3A%2F%2Fvault.azure.net") => (
+                200,
+                json!({ "access_token": token(), "expires_in": "86399", "expires_on": "32503680000", "resource": "https://vault.azure.net", "token_type": "Bearer" }),
+            ),
+            _ => (400, json!({ "error": "invalid_request", "error_description": token() })),
+        },
         "/msi/token" => match request.header("x-identity-header") == "identity-header" {
             true => (
                 200,

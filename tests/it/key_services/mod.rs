@@ -1,10 +1,15 @@
 //! Key services: the same table of behaviour for each, files encrypted by the real sops against a stand-in in this
 //! process; and round trips with the real OpenBao and with moto.
 
+mod bad_keys;
 mod credentials;
+mod faults;
 mod groups;
+mod iam;
 mod issuers;
 mod key_directory;
+mod machines;
+mod proxy;
 mod real;
 mod stand_in;
 
@@ -414,6 +419,32 @@ fn vault_trusts_the_authority_that_its_variables_name() {
     let nowhere = [("VAULT_CACERT", "/nowhere".to_owned())];
     let (run, _) = generate(&[file], &server, Service::Vault.environment(&server).into_iter().chain(nowhere));
     assert!(run.failure(6).contains("VAULT_CACERT=/nowhere does not exist"), "{}", run.redacted());
+}
+
+#[test]
+fn vault_headers_reach_the_gateway_before_it() {
+    let server = StandIn::start();
+    let Some(sops) = tool("sops") else { return };
+    let headers = format!("{{\"X-Gate\": \"{}\"}}", token());
+    let with =
+        |headers: &str| [Service::Vault.environment(&server), vec![("VAULT_HEADERS", headers.to_owned())]].concat();
+    let key = format!("{}/v1/gated/keys/good", server.url());
+    let file = real::encrypt(&sops, &with(&headers), &["--hc-vault-transit", &key]);
+    let (run, _) = generate(std::slice::from_ref(&file), &server, with(&headers));
+    assert!(run.text().contains(CANARY));
+    for (headers, reason) in [
+        ("", "permission denied (HTTP 403)"),
+        ("{\"X-Gate\": 7}", "VAULT_HEADERS holds a value that is not text"),
+        ("X-Gate: 7", "VAULT_HEADERS is not a JSON object"),
+        ("{\"X-Vault-Token\": \"root\"}", "VAULT_HEADERS names a header that Vault's client sets itself"),
+        ("{\"x-vault-namespace\": \"a\"}", "VAULT_HEADERS names a header that Vault's client sets itself"),
+        ("{\"a b\": \"c\"}", "VAULT_HEADERS names a header that cannot be one"),
+        ("{\"a\": \"b\\r\\nc\"}", "VAULT_HEADERS holds characters that no header has"),
+    ] {
+        let (run, _) = generate(std::slice::from_ref(&file), &server, with(headers));
+        let message = run.failure(6);
+        assert!(message.contains(reason), "{reason}: {message}");
+    }
 }
 
 #[test]

@@ -19,23 +19,59 @@ pub struct Server {
 impl Server {
     /// Starts `program` with arguments made from a free port, and waits until it listens.
     pub fn start(program: &Path, args: impl Fn(u16) -> Vec<String>) -> Self {
+        Self::start_with(program, args, |_| Vec::new())
+    }
+
+    /// The same, with variables of its own and no others.
+    pub fn start_with(
+        program: &Path,
+        args: impl Fn(u16) -> Vec<String>,
+        variables: impl Fn(u16) -> Vec<(&'static str, String)>,
+    ) -> Self {
+        // Another process may take the port before the server does; then it ends.
+        let server = (0..5).find_map(|_| Self::try_start(program, &args, &variables));
+        server.unwrap_or_else(|| panic!("{} does not listen", program.display()))
+    }
+
+    fn try_start(
+        program: &Path,
+        args: impl Fn(u16) -> Vec<String>,
+        variables: impl Fn(u16) -> Vec<(&'static str, String)>,
+    ) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let home = tempfile::tempdir().expect("a temporary directory");
-        let child = Command::new(program)
+        let variables = variables(port);
+        let mut command = Command::new(program);
+        if !variables.is_empty() {
+            command.env_clear();
+        }
+        let child = command
             .args(args(port))
+            .envs(variables)
             .env("HOME", home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("the server starts");
-        let server = Self { child, port, _home: home };
+        let mut server = Self { child, port, _home: home };
         let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "{} does not listen", program.display());
+        while start.elapsed() < Duration::from_secs(60) {
+            if server.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return None;
+            }
+            // A connection may also be one with itself.
+            let stream = TcpStream::connect(("127.0.0.1", port)).ok();
+            if stream.is_some_and(|stream| stream.local_addr().ok() != stream.peer_addr().ok()) {
+                return Some(server);
+            }
             std::thread::park_timeout(Duration::from_millis(50));
         }
-        server
+        None
+    }
+
+    pub fn address(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     pub fn url(&self) -> String {
@@ -101,7 +137,7 @@ pub fn plain() -> String {
 }
 
 /// Encrypts with the real sops.
-fn encrypt(sops: &Path, environment: &[(&str, String)], key: &[&str]) -> String {
+pub fn encrypt(sops: &Path, environment: &[(&str, String)], key: &[&str]) -> String {
     let case = Case::new().file("plain.yaml", plain()).args(["encrypt", "--encrypted-regex", "^stringData$"]).args(key);
     let case = environment.iter().fold(case.arg("plain.yaml"), |case, (name, value)| case.env(name, value));
     let run = case.run_unchecked(sops);
@@ -109,7 +145,7 @@ fn encrypt(sops: &Path, environment: &[(&str, String)], key: &[&str]) -> String 
     String::from_utf8(run.stdout).expect("UTF-8")
 }
 
-fn generator(file: &str, environment: &[(&str, String)]) -> Case {
+pub fn generator(file: &str, environment: &[(&str, String)]) -> Case {
     let case = Case::new()
         .file("secret.enc.yaml", file)
         .file("generator.yaml", format!("{GENERATOR}files: [secret.enc.yaml]\n"))

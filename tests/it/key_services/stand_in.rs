@@ -68,15 +68,20 @@ pub fn token() -> String {
 
 impl StandIn {
     pub fn start() -> Self {
-        Self::start_with(&["unsops-test.vault.azure.net", "login.microsoftonline.com"], 4000, false)
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// The same at an address.
+    pub fn start_at(address: &str) -> Self {
+        Self::start_with(address, &["unsops-test.vault.azure.net", "login.microsoftonline.com"], 4000, false)
     }
 
     /// A server that speaks only TLS, with a certificate for a name and until a year.
     pub fn start_tls(name: &str, until: i32) -> Self {
-        Self::start_with(&[name], until, true)
+        Self::start_with("127.0.0.1:0", &[name], until, true)
     }
 
-    fn start_with(names: &[&str], until: i32, is_tls: bool) -> Self {
+    fn start_with(address: &str, names: &[&str], until: i32, is_tls: bool) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let signing_key = rcgen::KeyPair::generate().expect("a key");
         let mut parameters = rcgen::CertificateParams::new(names).expect("names");
@@ -92,7 +97,7 @@ impl StandIn {
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .expect("a pair");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
             behaviour: Mutex::new(Behaviour::Good),
@@ -147,12 +152,12 @@ impl Drop for StandIn {
 pub struct Request {
     pub method: String,
     pub path: String,
-    headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Request {
-    fn read(stream: &mut impl BufRead) -> Option<Self> {
+    pub fn read(stream: &mut impl BufRead) -> Option<Self> {
         let mut line = String::new();
         stream.read_line(&mut line).ok().filter(|count| *count > 0)?;
         let mut words = line.split(' ').map(str::to_owned);
@@ -183,7 +188,7 @@ impl Request {
     }
 
     /// Azure's first request, which is to be answered with a challenge.
-    fn header_is_challenge(&self) -> bool {
+    pub fn header_is_challenge(&self) -> bool {
         self.header("host").contains("vault.azure.net") && self.header("authorization").is_empty()
     }
 }
@@ -289,6 +294,10 @@ fn answer(request: &Request, stream: &mut impl Write, state: &State) -> Option<(
             "WWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/tenant\", \
                 resource=\"https://vault.azure.net\"\r\n"
         }
+        // By this, Google's library for Go sees that it runs on a machine of theirs.
+        _ if request.header("host").starts_with("169.254.169.254") && request.path == "/" => {
+            "Metadata-Flavor: Google\r\n"
+        }
         _ if request.path.starts_with("/latest/api/") => "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n",
         _ => "",
     };
@@ -304,7 +313,7 @@ fn write(stream: &mut impl Write, status: u16, headers: &str, body: &[u8]) -> Op
 }
 
 /// A body that repeats the request, as some services do.
-fn leak(request: &Request) -> Value {
+pub fn leak(request: &Request) -> Value {
     let said =
         format!("{} {} {CANARY} {}", token(), request.header("authorization"), String::from_utf8_lossy(&request.body));
     json!({
@@ -342,6 +351,10 @@ fn reply(request: &Request) -> (u16, Value) {
 fn vault(request: &Request) -> (u16, Value) {
     if request.header("x-vault-token") != token() {
         return (403, json!({"errors": ["permission denied"]}));
+    }
+    // An engine behind a gateway that wants a header of its own.
+    if request.path.contains("/gated/") && request.header("x-gate") != token() {
+        return (403, json!({"errors": ["no way"]}));
     }
     let name = request.path.rsplit('/').next().unwrap_or_default();
     let (body, text) = (request.json(), |value: &Value| value.as_str().unwrap_or_default().to_owned());
