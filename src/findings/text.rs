@@ -40,7 +40,7 @@ impl Report {
             _ = writeln!(out, "{} silenced", plural(self.silenced, "finding"));
         }
         if self.left_out > 0 {
-            _ = writeln!(out, "{} more left out", plural(self.left_out, "finding"));
+            _ = writeln!(out, "{} left out", plural(self.left_out, "more finding"));
         }
         out
     }
