@@ -260,3 +260,30 @@ proptest! {
         let _ = parse(&bytes);
     }
 }
+
+#[test]
+fn an_alias_may_nest_as_deep_as_what_it_stands_in() {
+    let text = |inner: usize, outer: usize| {
+        format!("a: &a {}{}\nb: {}*a{}\n", "[".repeat(inner), "]".repeat(inner), "[".repeat(outer), "]".repeat(outer))
+    };
+    // The mapping is a level too.
+    assert!(parse(text(100, limits::NESTING - 101).as_bytes()).is_ok());
+    assert!(parse(text(100, limits::NESTING - 100).as_bytes()).is_err());
+    let scalar = |outer: usize| format!("a: &a x\nb: {}*a{}\n", "[".repeat(outer), "]".repeat(outer));
+    assert!(parse(scalar(limits::NESTING - 1).as_bytes()).is_ok());
+}
+
+#[test]
+fn an_alias_within_what_an_alias_stands_for_is_put_in_its_own_place() {
+    reads(
+        "x: &x 1\na: &a [*x, {k: *x, l: 2}, 3]\nb: *a\nc: [*a, 4]\n",
+        "{x: 1, a: [1*, {k: 1*, l: 2}, 3], b: [1*, {k: 1*, l: 2}, 3]*, c: [[1*, {k: 1*, l: 2}, 3]*, 4]}",
+    );
+}
+
+#[test]
+fn an_alias_stands_where_it_is_written() {
+    let documents = parse(b"a: &a\n  b: 1\nc:\n\n  *a\n").unwrap_or_else(|error| panic!("{error}"));
+    let Kind::Mapping(pairs, _) = &documents[0].root.kind else { panic!("a mapping") };
+    assert_eq!(pairs[1].1.position.line, 5);
+}
