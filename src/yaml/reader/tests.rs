@@ -52,6 +52,25 @@ fn refuses(text: &str, want: &str) {
 
 // Expected values of comments and values in this file: go.yaml.in/yaml/v3 v3.0.4.
 
+/// `testdata/make_read.go` made the table.
+#[test]
+fn reads_as_yaml_v3_or_refuses() {
+    let mut differences = Vec::new();
+    for line in include_str!("../testdata/read.jsonl").lines() {
+        let [text, theirs]: [Option<String>; 2] = serde_json::from_str(line).expect("JSON");
+        let text = text.expect("a text");
+        let ours = read(&text).ok().map(|ours| {
+            // Comments are the business of other tests.
+            let parts = ours.split('<').map(|part| part.split_once('>').map_or(part, |(_, rest)| rest));
+            parts.collect::<String>()
+        });
+        if ours != theirs {
+            differences.push(format!("{text:?}: {ours:?}, yaml.v3: {theirs:?}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
 #[test]
 fn ties_comments_to_keys_values_and_items() {
     reads(
