@@ -177,6 +177,13 @@ fn suggests_the_name_that_differs_in_case_or_little() {
     fs::write(tree.root.join("shared/DB.yaml"), "").unwrap();
     assert_eq!(tree.refusal("OWN.enc.yaml").hint.unwrap(), "did you mean OWN.enc.yaml?".replace("OWN", "own"));
     assert_eq!(tree.refusal("own.enc.yml").hint.unwrap(), "did you mean own.enc.yaml?");
+    for name in ["key-b.yaml", "key-a.yaml", "key-abc.yaml"] {
+        fs::write(tree.app.join(name), "").unwrap();
+    }
+    // The nearest, and of those the first by name.
+    assert_eq!(tree.refusal("key-x.yaml").hint.unwrap(), "did you mean key-a.yaml?");
+    assert_eq!(tree.refusal("key-ab.yaml").hint.unwrap(), "did you mean key-a.yaml?");
+    assert_eq!(tree.refusal("key-abd.yaml").hint.unwrap(), "did you mean key-abc.yaml?");
     assert_eq!(tree.refusal("../shared/db.enc.yam").hint.unwrap(), "did you mean ../shared/db.enc.yaml?");
 }
 

@@ -250,9 +250,24 @@ mod tests {
         ] {
             assert_eq!(number(text), Some(value), "{text}");
         }
-        for text in
-            ["-", "+", "x", "08", "2.", "2.1", "2.0x", ".0", "0x", "0x1.0", "0b2", "1_0", "--1", "9223372036854775808"]
-        {
+        for text in [
+            "-",
+            "+",
+            "x",
+            "08",
+            "2.",
+            "2.1",
+            "2.0x",
+            ".0",
+            "0x",
+            "0x1.0",
+            "0b2",
+            "1_0",
+            "--1",
+            "-+1",
+            "++1",
+            "9223372036854775808",
+        ] {
             assert_eq!(number(text), None, "{text}");
         }
         let float = |number| with(Value::Float(number), |fields| fields.integer("field"));

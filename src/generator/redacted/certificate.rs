@@ -99,3 +99,23 @@ fn pem(label: &str, der: &[u8]) -> String {
     text.push_str(&format!("-----END {label}-----\n"));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_take_as_many_bytes_as_der_says() {
+        for (length, header) in [
+            (0, &[SEQUENCE, 0][..]),
+            (0x7f, &[SEQUENCE, 0x7f]),
+            (0x80, &[SEQUENCE, 0x81, 0x80]),
+            (0xff, &[SEQUENCE, 0x81, 0xff]),
+            (0x100, &[SEQUENCE, 0x82, 1, 0]),
+            (0x1234, &[SEQUENCE, 0x82, 0x12, 0x34]),
+        ] {
+            let content = vec![7; length];
+            assert_eq!(der(SEQUENCE, &[&content]), [header, &content].concat(), "{length}");
+        }
+    }
+}

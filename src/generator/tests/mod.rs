@@ -5,6 +5,7 @@ mod dotenv;
 mod ksops;
 mod objects;
 mod properties;
+mod redacted;
 mod sops_secret_generator;
 
 use std::borrow::Cow;

@@ -175,3 +175,14 @@ x-b: &b {metadata: ignored, files: [0.yaml]}
 ";
     assert_eq!(objects(manifest, &[("0.yaml", SECRET.as_bytes())]).len(), 1);
 }
+
+#[test]
+fn a_secret_may_be_as_large_as_kubernetes_allows() {
+    let manifest = "apiVersion: goabout.com/v1beta1\nkind: SopsSecretGenerator\nmetadata: {name: s}\nfiles: [a, b]\n";
+    let with = |length: usize| {
+        let text = vec![b'x'; length];
+        render(manifest, &[("a", &text), ("b", b"y")]).is_ok()
+    };
+    assert!(with(crate::limits::SECRET_BYTES - 1));
+    assert!(!with(crate::limits::SECRET_BYTES));
+}

@@ -91,7 +91,7 @@ pub(super) fn key_name(field: &str, text: &str, profile: &str) -> Option<KeyName
 
 fn split_role(arn: &str) -> (&str, Option<&str>) {
     match arn.split_once("+arn:") {
-        Some((key, role)) if !key.is_empty() => (key, arn.get(arn.len().saturating_sub(role.len() + 4)..)),
+        Some((key, role)) => (key, arn.get(arn.len().saturating_sub(role.len() + 4)..)),
         _ => (arn, None),
     }
 }

@@ -257,6 +257,16 @@ fn a_context_counts_only_where_the_rule_has_one() {
 }
 
 #[test]
+fn only_keys_of_azure_have_a_version() {
+    let short = |name: &str| KeyName(name.to_owned()).without_version().map(|name| name.printable().to_string());
+    let key = "https://v.vault.azure.net/keys/k/";
+    assert_eq!(short(&format!("{key}1")).as_deref(), Some(key));
+    for other in ["https://vault:8200/v1/transit/keys/k", "https://my.vault.example/v1/x", "age1a"] {
+        assert_eq!(short(other), None, "{other}");
+    }
+}
+
+#[test]
 fn a_key_version_counts_only_where_the_rule_has_one() {
     let differs = |rule: &str, version: &str| {
         let rules = parse(&format!("creation_rules:\n- azure_keyvault: {rule}\n")).rules.expect("rules");

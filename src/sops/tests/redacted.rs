@@ -102,6 +102,7 @@ fn keys_add_proof_and_change_no_placeholder() {
     assert!(closed.cleartext().is_none() && open.cleartext().is_some());
     assert_eq!(shown(&closed), shown(&open));
     assert_eq!(to_json(closed.tree()), to_json(open.tree()));
+    assert_eq!(closed.tree().documents.iter().map(|document| document.items.len()).collect::<Vec<_>>(), [7]);
     assert!(closed.seed() == open.seed());
     assert_eq!((closed.format(), open.format()), (Format::Yaml, Format::Yaml));
     let wrong = Redacted::with_keys(&file, Format::Yaml, &FixedKey(vec![7; 32]));

@@ -149,8 +149,10 @@ fn what_was_in_clear_is_the_copys_own() {
     *value(&mut copy, "kind_unencrypted") = text("ConfigMap");
     copy.tree.documents[0].items.insert(0, entry("added", text("label")));
     copy.tree.documents[0].items.insert(0, Item::Comment(comment(" in clear")));
+    *below(as_branch(value(&mut copy, "nested")), "list") = text("mine");
     let opened = witness(&file).open_copy(copy).unwrap_or_else(|mismatch| panic!("{mismatch:?}"));
     let json = sorted(&opened);
+    assert_eq!(json["nested"]["list"], "mine");
     assert_eq!((json["kind_unencrypted"].as_str(), json["added"].as_str()), (Some("ConfigMap"), Some("label")));
     assert_eq!(json["name"], "db");
     let text = opened.text_as(Format::Yaml).expect("YAML").expose().clone();

@@ -54,6 +54,25 @@ fn refuses(text: &str, want: &str) {
 
 // Expected values of comments and values in this file: go.yaml.in/yaml/v3 v3.0.4.
 
+/// `testdata/make_read.go` made the table.
+#[test]
+fn reads_as_yaml_v3_or_refuses() {
+    let mut differences = Vec::new();
+    for line in include_str!("../testdata/read.jsonl").lines() {
+        let [text, theirs]: [Option<String>; 2] = serde_json::from_str(line).expect("JSON");
+        let text = text.expect("a text");
+        let ours = read(&text).ok().map(|ours| {
+            // Comments are the business of other tests.
+            let parts = ours.split('<').map(|part| part.split_once('>').map_or(part, |(_, rest)| rest));
+            parts.collect::<String>()
+        });
+        if ours != theirs {
+            differences.push(format!("{text:?}: {ours:?}, yaml.v3: {theirs:?}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
 #[test]
 fn ties_comments_to_keys_values_and_items() {
     reads(
@@ -269,4 +288,31 @@ proptest! {
         bytes[place] = byte;
         let _ = parse(&bytes);
     }
+}
+
+#[test]
+fn an_alias_may_nest_as_deep_as_what_it_stands_in() {
+    let text = |inner: usize, outer: usize| {
+        format!("a: &a {}{}\nb: {}*a{}\n", "[".repeat(inner), "]".repeat(inner), "[".repeat(outer), "]".repeat(outer))
+    };
+    // The mapping is a level too.
+    assert!(parse(text(100, limits::NESTING - 101).as_bytes()).is_ok());
+    assert!(parse(text(100, limits::NESTING - 100).as_bytes()).is_err());
+    let scalar = |outer: usize| format!("a: &a x\nb: {}*a{}\n", "[".repeat(outer), "]".repeat(outer));
+    assert!(parse(scalar(limits::NESTING - 1).as_bytes()).is_ok());
+}
+
+#[test]
+fn an_alias_within_what_an_alias_stands_for_is_put_in_its_own_place() {
+    reads(
+        "x: &x 1\na: &a [*x, {k: *x, l: 2}, 3]\nb: *a\nc: [*a, 4]\n",
+        "{x: 1, a: [1*, {k: 1*, l: 2}, 3], b: [1*, {k: 1*, l: 2}, 3]*, c: [[1*, {k: 1*, l: 2}, 3]*, 4]}",
+    );
+}
+
+#[test]
+fn an_alias_stands_where_it_is_written() {
+    let documents = parse(b"a: &a\n  b: 1\nc:\n\n  *a\n").unwrap_or_else(|error| panic!("{error}"));
+    let Kind::Mapping(pairs, _) = &documents[0].root.kind else { panic!("a mapping") };
+    assert_eq!(pairs[1].1.position.line, 5);
 }

@@ -288,6 +288,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_error_at_the_top_has_no_path() {
+        let error = SopsError::Format { reason: "broken".to_owned(), position: None, path: None };
+        assert_eq!(SopsError::from(Refused::from(error)).to_string(), "broken");
+    }
+
+    #[test]
     fn yaml_v2_knew_a_float_by_its_exponents_sign() {
         for text in ["1", ".5", "-1.5", "+.5", "1.5e+3", "1E-3", "-2"] {
             assert!(is_yaml_v2_float(text), "{text}");

@@ -68,6 +68,23 @@ fn a_literal_text_stands_two_columns_further_in_than_its_key() {
 }
 
 #[test]
+fn a_literal_text_stands_two_columns_further_in_than_its_dash() {
+    let deep = map(vec![
+        (plain("a"), map(vec![(plain("b"), map(vec![(plain("c"), list(vec![literal("x\n")]))]))])),
+        (plain("z"), plain("0")),
+    ]);
+    assert_eq!(printed(deep), lines(&["a:", "  b:", "    c:", "    - |", "      x", "z: 0"]));
+}
+
+#[test]
+fn keys_that_are_no_strings_stay_what_they_are() {
+    for key in ["1", "true", "~", "1.5"] {
+        assert_eq!(printed(map(vec![(plain(key), plain("x"))])), format!("{key}: x\n"));
+    }
+    assert_eq!(printed(map(vec![(plain(""), plain("x"))])), "\"\": x\n");
+}
+
+#[test]
 fn leaves_typed_scalars_as_they_stand() {
     for text in ["3", "-1.5", "0o17", "1_000", "true", "null", "~", ".inf", "2001-01-01"] {
         assert_eq!(printed_value(plain(text)), text);

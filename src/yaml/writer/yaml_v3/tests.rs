@@ -180,6 +180,49 @@ fn writes_comments_within_flow_collections_after_their_comma() {
 }
 
 #[test]
+fn a_flow_mapping_with_a_foot_comment_ends_in_a_comma() {
+    let node = map(vec![(plain("x"), plain("y"))]).flow().foot("# foot");
+    let nodes = map(vec![(plain("a"), node), (plain("z"), plain("0"))]);
+    assert_eq!(print(vec![document(nodes)]), lines(&["a: {x: y,}", "# foot", "", "z: 0"]));
+}
+
+#[test]
+fn marks_every_line_of_a_comment() {
+    let nodes = map(vec![
+        (plain("a").head("one\ntwo"), plain("1")),
+        (plain("b").head("three\n# four"), plain("2").foot("five")),
+    ]);
+    assert_eq!(print(vec![document(nodes)]), lines(&["# one", "# two", "a: 1", "# three", "# four", "b: 2", "# five"]));
+}
+
+#[test]
+fn folds_nothing_and_keeps_every_break() {
+    let nodes = map(vec![
+        (plain("k"), folded("a\n b\n c\nd\n")),
+        (plain("l"), folded("a\nb")),
+        (plain("m"), folded("a\n")),
+        (plain("n"), folded("a\n\n")),
+        (plain("o"), folded(" a\n")),
+        (plain("p"), literal("a\n").line("# c\n")),
+    ]);
+    let text = print(vec![document(nodes)]);
+    let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    for (key, value) in
+        [("k", "a\n b\n c\nd\n"), ("l", "a\nb"), ("m", "a\n"), ("n", "a\n\n"), ("o", " a\n"), ("p", "a\n")]
+    {
+        assert_eq!(read[key].as_str(), Some(value), "{text}");
+    }
+    assert!(text.ends_with("p: | # c\n    a\n"), "{text}");
+}
+
+#[test]
+fn sets_a_tag_without_text_off_by_one_blank() {
+    let empty = || plain("").tagged("!x");
+    let nodes = list(vec![empty(), plain("y").tagged("!x"), list(vec![empty(), plain("q").tagged("!z")]).flow()]);
+    assert_eq!(print(vec![document(nodes)]), lines(&["- !x", "- !x y", "- [!x '', !z q]"]));
+}
+
+#[test]
 fn writes_collections_as_keys() {
     assert_eq!(
         print(vec![document(map(vec![
