@@ -395,7 +395,7 @@ fn after_scalar(text: &str, depth: usize, is_block: bool) -> &str {
     rest
 }
 
-/// With the base64 of tokens as an encoder writes it: without bits that no byte has.
+/// With the base64 of tokens as an encoder writes it: without carriage returns, without bits that no byte has.
 fn canonical(_: Format, text: &str) -> String {
     let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
     let lenient = GeneralPurpose::new(&alphabet::STANDARD, config);
@@ -406,7 +406,7 @@ fn canonical(_: Format, text: &str) -> String {
         let (before, field) = rest.split_at(at + start.len());
         out.push_str(before);
         let end = field.find([',', ']']).unwrap_or(field.len());
-        match lenient.decode(&field[..end]) {
+        match lenient.decode(field[..end].replace('\r', "").replace("\\r", "")) {
             Ok(bytes) => out.push_str(&STANDARD.encode(bytes)),
             Err(_) => out.push_str(&field[..end]),
         }

@@ -88,7 +88,7 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         ("pattern", Format::Yaml, YAML, &letters, "", ""),
         ("later-stanza", Format::Yaml, "a: x\n---\nb: y\n", &plain, "3.13.3\n---", "3.13.3\n---"),
         ("list-index", Format::Dotenv, "a=x\n", &plain, "", ""),
-        ("comment-for-value", Format::Yaml, "k:\n  - v\n  - a: 1\n    # c\n    b: 2\n", &plain, "", ""),
+        ("comment-for-value", Format::Yaml, "k:\n  - a: \"\"\n    # c\n    b: \"\"\n  - v\n", &plain, "", ""),
     ] {
         let mut text = changed(pair, format, text, options, from, to);
         match name {
