@@ -9,6 +9,8 @@ use super::{FORMATS, Report, documents, recipients, shrink, with_pair};
 use crate::harness::{Case, tool};
 use crate::oracle::Options;
 
+const NOT_BY_ITS_WRITER: &str = "not encrypted by its writer";
+
 /// What became of a plaintext.
 enum Outcome {
     /// Not encrypted, or read as its writer reads it.
@@ -60,6 +62,10 @@ fn compare(pair: &mut Pair<'_>, program: &Path, format: Format, text: &[u8], opt
         Format::Json => "file.json",
         Format::Yaml => "file.yaml",
     };
+    // On an anchor that holds itself that release fills a gigabyte of stack.
+    if pair.oracle.print(format, text).is_err_and(|error| error == "died" || error.contains("contains itself")) {
+        return Outcome::Good(NOT_BY_ITS_WRITER);
+    }
     let rules = [
         ("--encrypted-regex", &options.encrypted_regex),
         ("--unencrypted-regex", &options.unencrypted_regex),
@@ -72,7 +78,7 @@ fn compare(pair: &mut Pair<'_>, program: &Path, format: Format, text: &[u8], opt
     }
     let encrypted = encrypt.arg(name).run_unchecked(program);
     if encrypted.status != Some(0) {
-        return Outcome::Good("not encrypted by its writer");
+        return Outcome::Good(NOT_BY_ITS_WRITER);
     }
     let file = encrypted.stdout;
     let own = || {
