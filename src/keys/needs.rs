@@ -36,8 +36,11 @@ impl Keyring<'_> {
         let found = found.or_else(|| aws.then(|| of_aws(self.environment)).flatten());
         #[cfg(feature = "azure")]
         let found = found.or_else(|| {
-            let is_there = azure && super::exec::find("az", self.environment).is_some();
-            is_there.then_some("az on PATH")
+            let is_there = |program: &str| azure && super::exec::find(program, self.environment).is_some();
+            if is_there("az") {
+                return Some("az on PATH");
+            }
+            is_there("azd").then_some("azd on PATH")
         });
         #[cfg(not(feature = "azure"))]
         let _ = azure;
