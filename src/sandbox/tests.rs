@@ -96,7 +96,7 @@ fn what_a_library_may_try_fails() {
         libc::SYS_mkdirat,
         libc::SYS_unlinkat,
         libc::SYS_renameat2,
-        libc::SYS_ftruncate,
+        libc::SYS_truncate,
         libc::SYS_kill,
         libc::SYS_memfd_create,
         libc::SYS_clone3,
