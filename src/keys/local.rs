@@ -70,6 +70,16 @@ pub(super) fn is_readable_by_all(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
+/// `VARIABLE=PATH`, for messages. Where a key stands in the place of its path, it is not shown.
+pub(super) fn named(variable: &str, path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_path = !text.contains(char::is_control)
+        && !["PRIVATE KEY", "SECRET-KEY", "eyJ"].iter().any(|key| text.contains(key))
+        // Longer than any name of a file.
+        && text.split('/').all(|name| name.len() <= 255);
+    if is_path { format!("{variable}={text}") } else { format!("{variable} (what it holds is no path)") }
+}
+
 /// Reads a key file of at most [`limits::KEY_FILE_BYTES`]. Follows symlinks (mounted Kubernetes Secrets are symlinks).
 /// Pipes are read to their end, so that `SOPS_AGE_KEY_FILE=<(command)` works as in sops; a silent one is given up.
 pub(super) fn read(path: &Path, deadline: Instant) -> Result<SecretBytes, KeyFileError> {

@@ -36,8 +36,8 @@ impl Keyring<'_> {
         let found = found.or_else(|| aws.then(|| of_aws(self.environment)).flatten());
         #[cfg(feature = "azure")]
         let found = found.or_else(|| {
-            let is_there = azure && super::exec::find("az", self.environment).is_some();
-            is_there.then_some("az on PATH")
+            let is_there = azure && ["az", "azd"].iter().any(|cli| super::exec::find(cli, self.environment).is_some());
+            is_there.then_some("az or azd on PATH")
         });
         #[cfg(not(feature = "azure"))]
         let _ = azure;

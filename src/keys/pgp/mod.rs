@@ -275,7 +275,7 @@ impl Loaded {
 }
 
 fn named(variable: &str, path: &Path) -> Printable {
-    Printable::new(&format!("{variable}={}", path.display()))
+    Printable::new(&local::named(variable, path))
 }
 
 fn first_line(file: &SecretBytes) -> SecretBytes {
