@@ -95,7 +95,7 @@ impl KeyDirectory {
 
     /// The directory in messages: `UNSOPS_KEYS=/keys`. None where the operator named none.
     pub(super) fn name(&self) -> Option<Printable> {
-        self.path.as_deref().map(|path| local::name_of("UNSOPS_KEYS", path))
+        self.path.as_deref().map(|path| Printable::new(&local::named("UNSOPS_KEYS", path)))
     }
 
     /// Reads the files of a kind, in the order of their names; none where there is no directory. Together they hold at

@@ -13,7 +13,6 @@ use rustix::fs::OFlags;
 
 use crate::limits;
 use crate::secret::{Secret, SecretBytes};
-use crate::text::Printable;
 
 /// Why a key file gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,18 +47,24 @@ impl KeyFileError {
     }
 }
 
-/// Names a variable and its value, the path of keys; not a value that could be a key.
-pub(super) fn name_of(variable: &str, path: &Path) -> Printable {
+/// `VARIABLE=PATH`, for messages. Where a key stands in the place of its path, or could, it is not shown.
+pub(super) fn named(variable: &str, path: &Path) -> String {
     if holds_a_key(path.as_os_str()) || has_letters_of_a_key(path.as_os_str()) {
-        return Printable::new(&format!("{variable} (its value looks like a key and is not shown)"));
+        return format!("{variable} (its value looks like a key and is not shown)");
     }
-    Printable::new(&format!("{variable}={}", path.display()))
+    format!("{variable}={}", path.display())
 }
 
-/// Whether a variable for a path holds a key instead. Its value must not be shown.
+/// Whether a variable for a path holds a key or a token instead. Its value must not be shown.
 pub(super) fn holds_a_key(path: &OsStr) -> bool {
-    let upper = path.to_string_lossy().to_ascii_uppercase();
-    ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "-----BEGIN", "\n"].iter().any(|mark| upper.contains(mark))
+    let text = path.to_string_lossy();
+    let upper = text.to_ascii_uppercase();
+    ["SECRET-KEY", "AGE-PLUGIN-", "-----BEGIN", "PRIVATE KEY"].iter().any(|mark| upper.contains(mark))
+        // A token of JSON.
+        || text.starts_with("eyJ")
+        || text.contains(char::is_control)
+        // Longer than any name of a file.
+        || text.split('/').any(|name| name.len() > 255)
 }
 
 /// Whether a name could as well be an encoded key: long, and nothing but letters of base64.

@@ -33,7 +33,7 @@ use tokio::sync::OnceCell;
 
 use self::process::Role;
 use super::directory::{Fields, KeyDirectory, KeyFileKind};
-use super::local::KeyFileError;
+use super::local::{self, KeyFileError};
 use super::net::{Network, Roots, TlsConfig, TlsError, decode_base64, denied, not_mine, unavailable};
 
 use super::order::lock;
@@ -127,7 +127,7 @@ impl<'env> AwsKms<'env> {
             let is_small = usize::try_from(metadata.st_size).is_ok_and(|size| size <= limits::KEY_FILE_BYTES);
             if !is_file || !is_small {
                 let why = if is_file { KeyFileError::TooLarge } else { KeyFileError::NotRegular };
-                let place = format!("{variable}={}", path.display());
+                let place = local::named(variable, &path);
                 return Err(not_mine(&format!("no AWS credentials: {place} {}", why.words())).with_hint(FILES_HINT));
             }
         }

@@ -137,18 +137,23 @@ impl Settings {
                     .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
                 let pem = local::read(Path::new(path), deadline).map_err(|error| error.words());
                 let certificate = pem.and_then(|pem| ClientCertificate::from_pem(pem.expose(), sends_chain));
-                Some(certificate.map_err(|why| format!("AZURE_CLIENT_CERTIFICATE_PATH={path} {why}"))?)
+                Some(certificate.map_err(|why| {
+                    format!("{} {why}", local::named("AZURE_CLIENT_CERTIFICATE_PATH", Path::new(path)))
+                })?)
             }
             _ => None,
         };
-        let federated = match environment.non_empty("AZURE_FEDERATED_TOKEN_FILE") {
-            Some(path) if kind == Kind::WorkloadIdentity => {
-                let content = local::read(Path::new(path), deadline).map_err(|error| error.words());
-                let token = content.and_then(|content| FederatedToken::new(&content));
-                Some(token.map_err(|why| format!("AZURE_FEDERATED_TOKEN_FILE={path} {why}"))?)
-            }
-            _ => None,
-        };
+        let federated =
+            match environment.non_empty("AZURE_FEDERATED_TOKEN_FILE") {
+                Some(path) if kind == Kind::WorkloadIdentity => {
+                    let content = local::read(Path::new(path), deadline).map_err(|error| error.words());
+                    let token = content.and_then(|content| FederatedToken::new(&content));
+                    Some(token.map_err(|why| {
+                        format!("{} {why}", local::named("AZURE_FEDERATED_TOKEN_FILE", Path::new(path)))
+                    })?)
+                }
+                _ => None,
+            };
         Ok(Self {
             tenant: text("AZURE_TENANT_ID"),
             application: text("AZURE_CLIENT_ID"),

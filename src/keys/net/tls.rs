@@ -63,7 +63,7 @@ impl Roots {
 
     /// The certificates of a file that a variable names.
     pub(in crate::keys) fn from_file(variable: &str, file: &Path, deadline: Instant) -> Result<Self, TlsError> {
-        let name = || Printable::new(&format!("{variable}={}", file.display()));
+        let name = || Printable::new(&local::named(variable, file));
         let pem =
             local::read(file, deadline).map_err(|error| TlsError::File { name: name(), problem: error.words() })?;
         Self::from_pem(pem.expose()).ok_or_else(|| TlsError::File { name: name(), problem: "holds no certificate" })

@@ -220,11 +220,12 @@ impl Sources {
             match local::read(path, deadline) {
                 // One line; the newline that editors and `echo` append is no part of it.
                 Ok(file) => loaded.passphrase = Some(first_line(&file)),
-                Err(error) => loaded.add_source(local::name_of("UNSOPS_PGP_PASSPHRASE_FILE", path), Err(error.words())),
+                Err(error) => loaded
+                    .add_source(Printable::new(&local::named("UNSOPS_PGP_PASSPHRASE_FILE", path)), Err(error.words())),
             }
         }
         if let Some(path) = &self.key_file {
-            load_exported(path, &local::name_of("UNSOPS_PGP_KEY_FILE", path), deadline, &mut loaded);
+            load_exported(path, &Printable::new(&local::named("UNSOPS_PGP_KEY_FILE", path)), deadline, &mut loaded);
         }
         self.load_directory(&mut loaded);
         if let Some((home, name)) = &self.gnupg_home {

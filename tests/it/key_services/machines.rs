@@ -66,6 +66,8 @@ fn in_a_network_of_its_own() {
             let run = case.run();
             assert!(run.text().contains(CANARY), "{service:?} {way:?}");
             assert!(metadata.connections() > 0, "{service:?}");
+            // Google's library takes the first of two answers for the truth: the server's, or that there is no name server.
+            let case = if service == Service::Gcp { case.env("GCE_METADATA_HOST", ADDRESS) } else { case };
             let sops =
                 case.only_args(["decrypt", "secret.enc.yaml"]).run_unchecked(&tool("sops").expect("it encrypted"));
             assert_eq!(sops.status, Some(0), "{service:?} {way:?}: {}", sops.redacted());
