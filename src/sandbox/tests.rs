@@ -7,6 +7,10 @@ const KILLED: u32 = 0x8000_0000;
 const REFUSED: u32 = 0x0005_0000 + libc::EPERM.cast_unsigned();
 const UNKNOWN: u32 = 0x0005_0000 + libc::ENOSYS.cast_unsigned();
 
+// Their type differs between C libraries.
+const TCGETS: u64 = 0x5401;
+const TIOCSTI: u64 = 0x5412;
+
 fn local() -> Profile {
     Profile { readable: Some(Vec::new()), ..Profile::default() }
 }
@@ -26,7 +30,7 @@ fn run(program: &[sock_filter], processor: u32, number: u32, arguments: [u64; 6]
         4 => processor,
         _ => {
             let argument = arguments[(offset as usize - 16) / 8];
-            if (offset - 16) % 8 == 0 { argument as u32 } else { (argument >> 32) as u32 }
+            if (offset - 16).is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
         }
     };
     let (mut at, mut loaded, mut steps) = (0_usize, 0_u32, 0);
@@ -151,8 +155,8 @@ fn arguments_decide_where_a_call_has_many_uses() {
         (libc::SYS_prlimit64, third(0), ALLOWED),
         (libc::SYS_prlimit64, third(1 << 32), REFUSED),
         (libc::SYS_prlimit64, third(8), REFUSED),
-        (libc::SYS_ioctl, [0, libc::TCGETS as u64, 0, 0, 0, 0], ALLOWED),
-        (libc::SYS_ioctl, [0, libc::TIOCSTI as u64, 0, 0, 0, 0], REFUSED),
+        (libc::SYS_ioctl, [0, TCGETS, 0, 0, 0, 0], ALLOWED),
+        (libc::SYS_ioctl, [0, TIOCSTI, 0, 0, 0, 0], REFUSED),
     ] {
         assert_eq!(answer(&local(), call, arguments), want, "{call} {arguments:?}");
     }
