@@ -144,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn run_ends_among_any_other_bytes() {
+        for filler in 0x20..0x7f_u8 {
+            for byte in [b':', b' ', 0x1f, 0x7f, 0x80] {
+                let mut bytes = [filler; 24];
+                bytes[13] = byte;
+                let end = if matches!(filler, b':' | b' ') { 0 } else { 13 };
+                assert_eq!(printable_run(&bytes, [b':', b' ']), end, "{byte} among {filler}");
+            }
+        }
+    }
+
+    #[test]
     fn counts_characters_as_std_does() {
         let text = "aé\u{800}\u{ffff}\u{10000}z";
         for length in 0..30 {

@@ -93,3 +93,29 @@ fn reads_escaped_line_breaks_between_double_quotes() {
     assert_eq!(value("A=\"x\\ry\\nz\\tq\""), "x\ry\nztq");
     assert_eq!(value("A='x\\ry'"), "x\\ry");
 }
+
+#[test]
+fn names_the_variables_that_readers_take_differently() {
+    use crate::generator::dotenv_hazards;
+    use crate::sops::store::{Format, emit_plain};
+    use crate::sops::test_encryptor::{FixedKey, LAST_MODIFIED, encrypt_tree, entry, text, tree};
+    let open = |format: Format| {
+        let mut file = tree(
+            [("PLAIN", "x"), ("QUOTED", "'x'"), ("HASH", "x #y"), ("DOLLAR", "x$Y"), ("export SHELL", "'z'")]
+                .map(|(key, value)| entry(key, text(value)))
+                .into(),
+        );
+        let mac = encrypt_tree(&mut file, &[7; 32], None, false);
+        let stanza = [("age__list_0__map_enc", "e"), ("lastmodified", LAST_MODIFIED), ("mac", mac.as_str())];
+        file.documents[0].items.extend(stanza.map(|(key, value)| entry(&format!("sops_{key}"), text(value))));
+        let encrypted = emit_plain(format, &file).expect("a file").expose().clone();
+        crate::sops::decrypt(&encrypted, format, &FixedKey(vec![7; 32])).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let hazards = dotenv_hazards(&open(Format::Dotenv));
+    let about = |name: &str| -> Vec<bool> {
+        hazards.iter().filter(|hazard| hazard.is_about(name)).map(|hazard| hazard.is_loss).collect()
+    };
+    assert_eq!(hazards.len(), 4);
+    assert_eq!((about("QUOTED"), about("HASH"), about("DOLLAR")), (vec![false], vec![true], vec![true]));
+    assert_eq!((about("PLAIN"), about("SHELL"), about(" export  SHELL ")), (vec![], vec![false], vec![false]));
+}

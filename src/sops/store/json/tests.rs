@@ -129,3 +129,11 @@ fn refuses_to_print_what_json_has_no_text_for() {
     assert!(emit(&Tree { documents: vec![Branch { items: vec![Item::Entry(entry)] }] }).is_err());
     assert!(emit(&Tree::default()).is_err());
 }
+
+#[test]
+fn reads_every_word() {
+    let tree = load(b"{\"a\": true, \"b\": false, \"c\": null}", Reading::Current).unwrap();
+    let text = String::from_utf8(emit(&tree).unwrap()).unwrap();
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, serde_json::json!({ "a": true, "b": false, "c": null }));
+}
