@@ -2,7 +2,7 @@
 //! notes unless they are unwanted (`--quiet`), and how far it has come, while a person waits at a terminal.
 //!
 //! ```text
-//! unsops: info: 48 files listed below /work/shop, the git work tree (0.004 s)
+//! unsops: info: 48 files listed below /home/me/shop, the git work tree (0.004 s)
 //! unsops: debug: apps/db/secret.enc.yaml: opened (0.001 s)
 //! ```
 //!

@@ -89,7 +89,7 @@ fn transcripts_of_the_readme_are_true() {
     let check = "unsops check -v examples/quickstart";
     let checked = call(&check.split(' ').skip(1).collect::<Vec<_>>());
     let lines = |text: &str| -> Vec<String> {
-        let text = text.replace(&clone.display().to_string(), "/work/shop");
+        let text = text.replace(&clone.display().to_string(), "/home/me/shop");
         text.lines().map(|line| line.split(" (0.").next().unwrap_or(line).to_owned()).collect()
     };
     let said = [checked.stderr, checked.stdout].concat();
