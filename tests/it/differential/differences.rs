@@ -94,6 +94,17 @@ pub const ROWS: &[Difference] = &[
         },
     },
     Difference {
+        name: "byte-order-mark-within",
+        is_it: |pair, case| {
+            // Any other character of three bytes in its place, and sops reads the text.
+            let other = text(case).replace('\u{feff}', "\u{3042}");
+            looser(case, "yaml: line ").is_some()
+                && other.as_bytes() != case.text
+                && pair.oracle.print(Format::Yaml, other.as_bytes()).is_ok()
+                && pair.oracle.print(Format::Yaml, case.text).is_err()
+        },
+    },
+    Difference {
         name: "ignored-key-groups",
         is_it: |_, case| {
             let refusal = case.theirs.as_ref().err().map(String::as_str).unwrap_or_default();
@@ -177,6 +188,13 @@ pub const ROWS: &[Difference] = &[
             const WORDS: [&str; 4] = [r"uses \p", "uses (?i) on letters", "nested too deeply", "too large to compile"];
             WORDS.iter().any(|words| stricter(case, words))
                 && message(case).is_some_and(|message| message.contains("_regex "))
+        },
+    },
+    Difference {
+        name: "empty-key",
+        is_it: |_, case| {
+            let is_stanza = message(case).is_some_and(|message| message.starts_with("sops."));
+            is_stanza && stricter(case, "has an entry that is not a mapping")
         },
     },
     Difference {
@@ -384,8 +402,12 @@ fn after_scalar(text: &str, depth: usize, is_block: bool) -> &str {
         let blanks = line.len() - line.trim_start_matches(' ').len();
         let is_continued = if is_block {
             blanks >= depth
+        } else if line[..end].trim().is_empty() {
+            // An empty line belongs to it if it goes on below.
+            let after = after_scalar(&line[end..], depth, false);
+            after.len() < line[end..].len()
         } else {
-            blanks > depth && !line[..end].contains([':', '#']) && !line[..end].trim().is_empty()
+            blanks > depth && !line[..end].contains([':', '#'])
         };
         if !is_continued {
             break;
@@ -442,9 +464,9 @@ fn without_armor_blanks(format: Format, text: &str) -> String {
         };
         out.push_str(if format == Format::Yaml { before } else { before.trim_end_matches([' ', '\t']) });
         let end = armor.find(ENDS.1).map_or(armor.len(), |at| at + ENDS.1.len());
-        let lines: Vec<&str> = armor[..end].split(separator).map(|line| line.trim_matches([' ', '\t', '\r'])).collect();
+        let lines: Vec<&str> = armor[..end].split(separator).map(str::trim).collect();
         out.push_str(&lines.join(&format!("{separator}{indent}")));
-        rest = armor[end..].trim_start_matches([' ', '\t']);
+        rest = armor[end..].trim_start_matches(|c: char| c.is_whitespace() && c != '\n');
     }
     out + rest
 }
