@@ -39,6 +39,7 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         shamir_threshold: 2,
         ..Options::default()
     };
+    let all = Options { shamir_threshold: 3, ..shared.clone() };
     let letters = Options { encrypted_regex: "\\pL".to_owned(), groups: plain.groups.clone(), ..Options::default() };
     let mut examples = Vec::new();
     for (name, format, text) in [
@@ -74,6 +75,7 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         ("share-twice", Format::Dotenv, "a=x\n", &shared, "", ""),
         ("armor-returns", Format::Dotenv, "a=x\n", &plain, "", ""),
         ("empty-key", Format::Yaml, YAML, &plain, "        - enc:", "        -\n        - enc:"),
+        ("threshold-lowered", Format::Yaml, YAML, &all, "shamir_threshold: 3", "shamir_threshold: 2"),
         ("type-bytes", Format::Yaml, YAML, &plain, ",type:str]", ",type:bytes]"),
         ("armor-blanks", Format::Dotenv, "a=x\n", &plain, "enc=-----", "enc= -----"),
         ("armor-blanks", Format::Yaml, YAML, &plain, "END AGE ENCRYPTED FILE-----", "END AGE ENCRYPTED FILE----- "),
