@@ -94,6 +94,17 @@ pub const ROWS: &[Difference] = &[
         },
     },
     Difference {
+        name: "byte-order-mark-within",
+        is_it: |pair, case| {
+            // Any other character of three bytes in its place, and sops reads the text.
+            let other = text(case).replace('\u{feff}', "\u{3042}");
+            looser(case, "yaml: line ").is_some()
+                && other.as_bytes() != case.text
+                && pair.oracle.print(Format::Yaml, other.as_bytes()).is_ok()
+                && pair.oracle.print(Format::Yaml, case.text).is_err()
+        },
+    },
+    Difference {
         name: "ignored-key-groups",
         is_it: |_, case| {
             let refusal = case.theirs.as_ref().err().map(String::as_str).unwrap_or_default();
@@ -180,6 +191,13 @@ pub const ROWS: &[Difference] = &[
         },
     },
     Difference {
+        name: "empty-key",
+        is_it: |_, case| {
+            let is_stanza = message(case).is_some_and(|message| message.starts_with("sops."));
+            is_stanza && stricter(case, "has an entry that is not a mapping")
+        },
+    },
+    Difference {
         name: "later-stanza",
         is_it: |_, case| {
             // Only the first document's counts; in later ones sops does not look at it.
@@ -200,6 +218,7 @@ pub const ROWS: &[Difference] = &[
 pub const REPAIRS: &[Repair] = &[
     Repair { name: "text-after-token", stricter: Side::Ours, mend: without_tails },
     Repair { name: "base64", stricter: Side::Ours, mend: canonical },
+    Repair { name: "threshold-lowered", stricter: Side::Ours, mend: with_all_groups_needed },
     Repair { name: "armor-returns", stricter: Side::Ours, mend: without_armor_returns },
     Repair { name: "armor-blanks", stricter: Side::Theirs, mend: without_armor_blanks },
 ];
@@ -336,7 +355,7 @@ fn without_tails(format: Format, text: &str) -> String {
         let line_end = token.find(is_line_end).unwrap_or(token.len());
         // A comment is no part of a plain scalar.
         let line_end = match (format, token[..line_end].find(" #")) {
-            (Format::Yaml, Some(comment)) => comment,
+            (Format::Yaml, Some(comment)) if !before.ends_with('#') => comment,
             _ => line_end,
         };
         let Some(end) = token[..line_end].find(']').map(|at| at + 1) else {
@@ -344,13 +363,19 @@ fn without_tails(format: Format, text: &str) -> String {
             rest = &token[TOKEN.len()..];
             continue;
         };
+        // Another bracket belongs to the token, for sops.
+        if token[end..line_end].contains(']') {
+            out.push_str(&token[..line_end]);
+            rest = &token[line_end..];
+            continue;
+        }
         out.push_str(&token[..end]);
         let quote = before.chars().next_back().filter(|c| matches!(c, '"' | '\'' | '`'));
         let tail = &token[end..];
         rest = match (format, quote) {
             (Format::Yaml, None) => after_scalar(&token[line_end..], depth(before), is_in_block(before)),
             // A backslash continues the line.
-            (Format::Ini, None) if token[..line_end].ends_with('\\') => {
+            (Format::Ini, None) if token[..line_end].trim_end().ends_with('\\') && !is_comment(before) => {
                 let next = &token[line_end + 1..];
                 &next[next.find('\n').unwrap_or(next.len())..]
             }
@@ -361,11 +386,16 @@ fn without_tails(format: Format, text: &str) -> String {
     out + rest
 }
 
-/// How deep the line begins that a text ends in: the place of its last dash, else its blanks.
+/// Whether the line that a text ends in is a comment of INI.
+fn is_comment(text: &str) -> bool {
+    text.rsplit('\n').next().is_some_and(|line| line.trim_start().starts_with([';', '#']))
+}
+
+/// How deep the line begins that a text ends in: the place of its last indicator, else its blanks.
 fn depth(text: &str) -> usize {
     let line = text.rsplit('\n').next().unwrap_or_default();
-    let start = &line[..line.len() - line.trim_start_matches([' ', '-']).len()];
-    start.rfind('-').unwrap_or(start.len())
+    let start = &line[..line.len() - line.trim_start_matches([' ', '-', ':', '?']).len()];
+    start.rfind(['-', ':', '?']).unwrap_or(start.len())
 }
 
 /// Whether what comes next is the first line of a block scalar of YAML.
@@ -384,8 +414,12 @@ fn after_scalar(text: &str, depth: usize, is_block: bool) -> &str {
         let blanks = line.len() - line.trim_start_matches(' ').len();
         let is_continued = if is_block {
             blanks >= depth
+        } else if line[..end].trim().is_empty() {
+            // An empty line belongs to it if it goes on below.
+            let after = after_scalar(&line[end..], depth, false);
+            after.len() < line[end..].len()
         } else {
-            blanks > depth && !line[..end].contains([':', '#']) && !line[..end].trim().is_empty()
+            blanks > depth && !line[..end].contains([':', '#'])
         };
         if !is_continued {
             break;
@@ -415,6 +449,17 @@ fn canonical(_: Format, text: &str) -> String {
     out + rest
 }
 
+/// With the threshold of a file whose three groups are all needed.
+fn with_all_groups_needed(_: Format, text: &str) -> String {
+    const FIELD: &str = "shamir_threshold";
+    let Some(at) = text.find(FIELD) else { return text.to_owned() };
+    let (before, rest) = text.split_at(at + FIELD.len());
+    let start = rest.len() - rest.trim_start_matches([' ', '=', ':', '"', '\'']).len();
+    let number = &rest[start..];
+    let end = number.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).len();
+    format!("{before}{}3{}", &rest[..start], &number[number.len() - end..])
+}
+
 /// With armored age files without carriage returns, raw or escaped.
 fn without_armor_returns(_: Format, text: &str) -> String {
     let mut out = String::new();
@@ -440,11 +485,15 @@ fn without_armor_blanks(format: Format, text: &str) -> String {
             Format::Yaml => before.chars().rev().take_while(|c| *c == ' ').collect(),
             _ => String::new(),
         };
-        out.push_str(if format == Format::Yaml { before } else { before.trim_end_matches([' ', '\t']) });
+        out.push_str(if format == Format::Yaml {
+            before
+        } else {
+            before.trim_end_matches(|c: char| c.is_whitespace() && c != '\n')
+        });
         let end = armor.find(ENDS.1).map_or(armor.len(), |at| at + ENDS.1.len());
-        let lines: Vec<&str> = armor[..end].split(separator).map(|line| line.trim_matches([' ', '\t', '\r'])).collect();
+        let lines: Vec<&str> = armor[..end].split(separator).map(str::trim).collect();
         out.push_str(&lines.join(&format!("{separator}{indent}")));
-        rest = armor[end..].trim_start_matches([' ', '\t']);
+        rest = armor[end..].trim_start_matches(|c: char| c.is_whitespace() && c != '\n');
     }
     out + rest
 }

@@ -39,6 +39,7 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         shamir_threshold: 2,
         ..Options::default()
     };
+    let all = Options { shamir_threshold: 3, ..shared.clone() };
     let letters = Options { encrypted_regex: "\\pL".to_owned(), groups: plain.groups.clone(), ..Options::default() };
     let mut examples = Vec::new();
     for (name, format, text) in [
@@ -56,6 +57,9 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
     ] {
         examples.push(Example { name, format, text: text.to_vec(), is_file: false });
     }
+    // Where sops' reader fills its buffer of 512 bytes again.
+    let text = format!("{}\na: '\u{feff}'\nb: 1\n", "#".repeat(502)).into_bytes();
+    examples.push(Example { name: "byte-order-mark-within", format: Format::Yaml, text, is_file: false });
     for (name, format, text, options, from, to) in [
         ("older-reading", Format::Json, "{\"a_unencrypted\": -0.0}", &plain, "", ""),
         ("unquoted-time", Format::Yaml, YAML, &plain, "\"2026-01-02T03:04:05Z\"", "2026-01-02T03:04:05Z"),
@@ -70,6 +74,8 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         ),
         ("share-twice", Format::Dotenv, "a=x\n", &shared, "", ""),
         ("armor-returns", Format::Dotenv, "a=x\n", &plain, "", ""),
+        ("empty-key", Format::Yaml, YAML, &plain, "        - enc:", "        -\n        - enc:"),
+        ("threshold-lowered", Format::Yaml, YAML, &all, "shamir_threshold: 3", "shamir_threshold: 2"),
         ("type-bytes", Format::Yaml, YAML, &plain, ",type:str]", ",type:bytes]"),
         ("armor-blanks", Format::Dotenv, "a=x\n", &plain, "enc=-----", "enc= -----"),
         ("armor-blanks", Format::Yaml, YAML, &plain, "END AGE ENCRYPTED FILE-----", "END AGE ENCRYPTED FILE----- "),

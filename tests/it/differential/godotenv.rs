@@ -230,6 +230,6 @@ fn reads_dotenv_files_as_ksops_does() {
             );
             report.findings.insert(kind, text);
         }
-        report.finish(500);
+        report.finish(200);
     });
 }

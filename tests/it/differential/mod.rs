@@ -304,7 +304,7 @@ fn decrypts_what_sops_encrypts_byte_for_byte() {
             let verdict = pair.judge_file(plain.format, &encrypted.file, &encrypted.decrypted);
             report.add_plain(pair, &plain, verdict);
         });
-        report.finish(500);
+        report.finish(200);
     });
 }
 
@@ -357,7 +357,7 @@ fn refuses_tampered_files_as_sops_does() {
                 report.findings.insert(kind, text);
             }
         });
-        report.finish(500);
+        report.finish(200);
     });
 }
 
@@ -402,6 +402,6 @@ fn reads_and_prints_texts_as_sops_does() {
                 report.findings.insert(kind, text);
             }
         }
-        report.finish(500);
+        report.finish(200);
     });
 }

@@ -52,7 +52,7 @@ fn swap(rng: &mut Rng, _: Format, text: &[u8]) -> Option<Vec<u8>> {
     let text = lossy(text);
     let (a, b) = (some_token(rng, &text)?, some_token(rng, &text)?);
     let ((a0, a1), (b0, b1)) = (a.min(b), a.max(b));
-    (a != b).then(|| [&text[..a0], &text[b0..b1], &text[a1..b0], &text[a0..a1], &text[b1..]].concat().into_bytes())
+    (a1 <= b0).then(|| [&text[..a0], &text[b0..b1], &text[a1..b0], &text[a0..a1], &text[b1..]].concat().into_bytes())
 }
 
 fn copy(rng: &mut Rng, _: Format, text: &[u8]) -> Option<Vec<u8>> {
