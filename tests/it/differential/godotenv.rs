@@ -20,7 +20,7 @@ const MANIFEST: &str = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name:
 /// What our generator puts into the Secret.
 fn ours(cleartext: &Cleartext) -> Result<Variables, String> {
     let config = yaml::parse(MANIFEST.as_bytes()).ok().and_then(|mut documents| documents.pop()).expect("a manifest");
-    let generator = Generator::parse(&config.root, false).ok().expect("a generator");
+    let Ok(generator) = Generator::parse(&config.root, false) else { panic!("no generator") };
     let pieces = match generator.render(&|_| cleartext) {
         Ok(pieces) => pieces,
         Err(errors) => return Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
