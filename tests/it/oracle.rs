@@ -138,6 +138,20 @@ impl Oracle {
         self.answer(ticket)
     }
 
+    /// An encrypted file as sops would have written it: see `tests/oracle/canonical.go`.
+    pub fn canonical(&mut self, format: Format, file: &[u8]) -> Answer {
+        let ticket = self.send("canonical", format, file, &Options::default(), 0);
+        self.answer(ticket)
+    }
+
+    /// Whether two encrypted files hold the same, comments aside.
+    pub fn holds_same(&mut self, format: Format, one: &[u8], other: &[u8]) -> bool {
+        let one = self.send("opened", format, one, &Options::default(), 0);
+        let other = self.send("opened", format, other, &Options::default(), 0);
+        let one = self.answer(one);
+        one.is_ok() & (one == self.answer(other))
+    }
+
     /// Whether a text says what an encrypted file holds, comments aside.
     pub fn is_true_to(&mut self, format: Format, file: &[u8], text: &[u8]) -> bool {
         let opened = self.send("opened", format, file, &Options::default(), 0);

@@ -21,8 +21,8 @@ import (
 )
 
 type request struct {
-	// "encrypt" (two parts: the file, and what decrypting it gives), "decrypt", "opened", "tree", "print", "godotenv",
-	// "version"
+	// "encrypt" (two parts: the file, and what decrypting it gives), "decrypt", "opened", "canonical", "tree", "print",
+	// "godotenv", "version"
 	Op      string  `json:"op"`
 	Format  string  `json:"format"` // "yaml", "json", "dotenv", "ini" or "binary"
 	Seed    uint64  `json:"seed"`   // of the random numbers that an encryption draws
@@ -121,6 +121,8 @@ func serve(req request) []part {
 		return []part{attempt(func() ([]byte, error) { return decrypt(req.data, format) })}
 	case "opened":
 		return []part{attempt(func() ([]byte, error) { return opened(req.data, format) })}
+	case "canonical":
+		return []part{attempt(func() ([]byte, error) { return canonical(req.data, format) })}
 	case "tree":
 		return []part{attempt(func() ([]byte, error) { return tree(req.data, format) })}
 	case "print":

@@ -79,9 +79,9 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         ("type-bytes", Format::Yaml, YAML, &plain, ",type:str]", ",type:bytes]"),
         ("armor-blanks", Format::Dotenv, "a=x\n", &plain, "enc=-----", "enc= -----"),
         ("armor-blanks", Format::Yaml, YAML, &plain, "END AGE ENCRYPTED FILE-----", "END AGE ENCRYPTED FILE----- "),
-        ("text-after-token", Format::Yaml, YAML, &plain, ",type:str]", ",type:str]x"),
-        ("text-after-token", Format::Json, "{\"a\": \"x\"}", &plain, ",type:str]", ",type:str]\\n"),
-        ("base64", Format::Json, "{\"a\": \"x\"}", &plain, "==,iv:", "==,iv:"),
+        ("token-form", Format::Yaml, YAML, &plain, ",type:str]", ",type:str]x"),
+        ("token-form", Format::Json, "{\"a\": \"x\"}", &plain, ",type:str]", ",type:str]\\n"),
+        ("token-form", Format::Json, "{\"a\": \"x\"}", &plain, "type:str]", "type:str]"),
         (
             "stanza-field-twice",
             Format::Json,
@@ -109,7 +109,7 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
                 text.insert(at - 8, b'\r');
             }
             // The last digit of one byte has four bits too many.
-            "base64" => {
+            "token-form" if format == Format::Json => {
                 let at = text.windows(6).position(|piece| piece == b"==,iv:").expect("one byte");
                 text[at - 1] += 1;
             }
