@@ -60,8 +60,8 @@ pub(super) fn holds_a_key(path: &OsStr) -> bool {
     let text = path.to_string_lossy();
     let upper = text.to_ascii_uppercase();
     ["SECRET-KEY", "AGE-PLUGIN-", "-----BEGIN", "PRIVATE KEY"].iter().any(|mark| upper.contains(mark))
-        // A token of JSON.
-        || text.starts_with("eyJ")
+        // JSON and its tokens; access tokens of Google, tokens of Vault.
+        || ["{", "eyJ", "ya29.", "hvs."].iter().any(|mark| text.starts_with(mark))
         || text.contains(char::is_control)
         // Longer than any name of a file.
         || text.split('/').any(|name| name.len() > 255)
@@ -209,6 +209,26 @@ mod tests {
         write(&file, b"content");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert_eq!(read(&link, soon()).unwrap_or_else(|e| panic!("{e:?}")).expose(), b"content");
+    }
+
+    #[test]
+    fn names_a_path_and_never_a_key_in_its_place() {
+        for path in ["keys.txt", "~/keys", "/var/run/secrets/keys/age.agekey", "C=x"] {
+            assert_eq!(named("V", Path::new(path)), format!("V={path}"));
+        }
+        for key in [
+            "AGE-SECRET-KEY-1QQQ",
+            "age-plugin-x-1qqq",
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+            "{\"private_key\": \"x\"}\n",
+            "eyJhbGciOi",
+            "{}",
+            "ya29.a0",
+            "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAA",
+            &"k".repeat(256),
+        ] {
+            assert_eq!(named("V", Path::new(key)), "V (its value looks like a key and is not shown)", "{key}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn render(args: &RenderArgs, env: &Environment, deadline: Deadline) -> Resul
             let keyring =
                 Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
             let decryptor = Decryptor::new(&root, &keyring, env)?.narrated(&narrator);
-            narrator.info(|| format!("root: {}; {} parts to render", walk::printable(root.path()), input.parts.len()));
+            narrator.info(|| format!("root: {}; parts to render: {}", walk::printable(root.path()), input.parts.len()));
             if redaction.level != Level::Keyless {
                 narrator.keys(|| keyring.describe());
             }

@@ -48,7 +48,7 @@ fn name(environment: &Environment) -> Printable {
     } else if environment.non_empty("GOOGLE_OAUTH_ACCESS_TOKEN").is_some() {
         "GOOGLE_OAUTH_ACCESS_TOKEN".into()
     } else if let Some(file) = named_file(environment) {
-        Printable::new(&format!("GOOGLE_APPLICATION_CREDENTIALS={}", file.display()))
+        Printable::new(&local::named("GOOGLE_APPLICATION_CREDENTIALS", file))
     } else if well_known(environment).is_some() {
         Printable::new(&format!("~/{WELL_KNOWN}"))
     } else {

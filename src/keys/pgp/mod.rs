@@ -68,7 +68,7 @@ impl<'env> Pgp<'env> {
     pub(super) fn new(environment: &'env Environment, policy: KeyPolicy, directory: Arc<KeyDirectory>) -> Self {
         let path = |name: &str| environment.var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let gnupg_home = path("GNUPGHOME")
-            .map(|home| (home.clone(), Printable::new(&format!("GNUPGHOME={}", home.display()))))
+            .map(|home| (home.clone(), Printable::new(&local::named("GNUPGHOME", &home))))
             .or_else(|| environment.home().map(|home| (home.join(".gnupg"), "~/.gnupg".into())));
         let gpg = Gpg::new(environment, policy, gnupg_home.as_ref().map(|(home, _)| home.as_path()));
         let sources = Sources {

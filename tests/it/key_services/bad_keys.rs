@@ -38,7 +38,7 @@ fn ssh_key() -> (Vec<u8>, String) {
 
 /// A file that the key of a variable would open; `None` where there is no sops.
 fn file_for(variable: &str) -> Option<String> {
-    if variable == "UNSOPS_PGP_KEY_FILE" {
+    if matches!(variable, "UNSOPS_PGP_KEY_FILE" | "GNUPGHOME") {
         let fixture = tests_dir().join("fixtures/enc/3.0.0/dates.yaml");
         return Some(std::fs::read_to_string(fixture).expect("a fixture"));
     }
@@ -229,6 +229,8 @@ fn keys_in_the_wrong_variable_are_named_and_not_shown() {
         ("SOPS_AGE_SSH_PRIVATE_KEY_FILE", &ssh),
         ("UNSOPS_PGP_KEY_FILE", &pgp),
         ("UNSOPS_PGP_KEY_FILE", &age),
+        ("GNUPGHOME", &pgp),
+        ("GNUPGHOME", &age),
         ("UNSOPS_KEYS", &age),
         ("SOPS_AGE_KEY_CMD", &age),
     ] {

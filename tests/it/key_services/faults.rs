@@ -280,27 +280,13 @@ fn expected(target: Target, fault: Fault, times: usize) -> Option<(End, u64)> {
         | Fault::GarbageForHttp
         | Fault::GarbageForHttp2
         | Fault::HugeHeader
-        | Fault::ManyHeaders
-            if times < 3 =>
-        {
-            Some((End::Opens(times), LONG))
+        | Fault::ManyHeaders => {
+            if times < 3 {
+                Some((End::Opens(times), LONG))
+            } else {
+                broken()
+            }
         }
-        Fault::CloseConnection
-        | Fault::ResetConnection
-        | Fault::GarbageForTls
-        | Fault::HttpForTls
-        | Fault::TlsAlert
-        | Fault::ResetBeforeRequest
-        | Fault::ResetInRequest
-        | Fault::ResetAfterRequest
-        | Fault::CloseAfterRequest
-        | Fault::ResetInBody
-        | Fault::TruncateBody
-        | Fault::TruncateTls
-        | Fault::GarbageForHttp
-        | Fault::GarbageForHttp2
-        | Fault::HugeHeader
-        | Fault::ManyHeaders => broken(),
         // AWS says 400 and a code where others say 429; that is repeated.
         Fault::Status(429, None) if target.is_aws() => fails(8, 1, "unavailable (HTTP 429"),
         Fault::Status(..) if times < 3 => Some((End::Opens(times), LONG)),
