@@ -144,6 +144,14 @@ pub(super) struct Mistake {
     pub message: String,
     /// What is written, and what was probably meant.
     pub meant: Option<(String, &'static str)>,
+    /// It leads out of the root.
+    pub is_outside: bool,
+}
+
+impl Mistake {
+    fn at(position: Position, message: String) -> Self {
+        Self { position, message, meant: None, is_outside: false }
+    }
 }
 
 /// The fields of a config.
@@ -152,13 +160,13 @@ const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "sources"];
 /// Everything that is wrong with a config by itself, up to [`limits::ERRORS`].
 pub(super) fn mistakes(config: &Node) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    let mut add = |position, message: String, meant| {
+    let mut add = |mistake| {
         if mistakes.len() < limits::ERRORS {
-            mistakes.push(Mistake { position, message, meant });
+            mistakes.push(mistake);
         }
     };
     let Kind::Mapping(fields, _) = &config.kind else {
-        add(config.position, "must be a mapping".to_owned(), None);
+        add(Mistake::at(config.position, "must be a mapping".to_owned()));
         return mistakes;
     };
     for (key, _) in fields {
@@ -166,27 +174,30 @@ pub(super) fn mistakes(config: &Node) -> Vec<Mistake> {
         if !FIELDS.contains(&name) {
             let meant = nearest(name, &FIELDS).filter(|meant| field(config, meant).is_none());
             let message = format!("{} is not a field of Decrypt", Printable::new(name));
-            add(key.position, message, meant.map(|meant| (name.to_owned(), meant)));
+            let meant = meant.map(|meant| (name.to_owned(), meant));
+            add(Mistake { meant, ..Mistake::at(key.position, message) });
         }
     }
     if let Some(position) = config.duplicate_key() {
-        add(position, "a field is there twice".to_owned(), None);
+        add(Mistake::at(position, "a field is there twice".to_owned()));
     }
     match field(config, "sources") {
         Some(Node { kind: Kind::Sequence(items, _), position, .. }) if items.is_empty() => {
             let message = "sources is empty: without it, every file that the kustomization names is one";
-            add(*position, message.to_owned(), None);
+            add(Mistake::at(*position, message.to_owned()));
         }
         Some(Node { kind: Kind::Sequence(items, _), .. }) => {
             for item in items {
                 if !is_path(item) {
-                    add(item.position, "a source must be the path of a file or directory, as text".to_owned(), None);
+                    let message = "a source must be the path of a file or directory, as text";
+                    add(Mistake::at(item.position, message.to_owned()));
                 } else if let Some(absolute) = text(item).filter(|path| path.starts_with('/')) {
-                    add(item.position, format!("source {} is an absolute path", Printable::new(absolute)), None);
+                    let message = format!("source {} is an absolute path", Printable::new(absolute));
+                    add(Mistake { is_outside: true, ..Mistake::at(item.position, message) });
                 }
             }
         }
-        Some(other) => add(other.position, "sources must be a list".to_owned(), None),
+        Some(other) => add(Mistake::at(other.position, "sources must be a list".to_owned())),
         None => {}
     }
     mistakes
@@ -200,7 +211,7 @@ fn is_path(item: &Node) -> bool {
 fn source_files(config: &Node, decryptor: &Decryptor<'_>, dir: &Path) -> Result<Vec<SourcePath>, Error> {
     let name = generator::display_name(config);
     let refuse = |message: String| Error::from(Record::new(Failure::Generator, message).about(name.clone()));
-    let of_mistake = |Mistake { position, message, meant }: Mistake| {
+    let of_mistake = |Mistake { position, message, meant, .. }: Mistake| {
         let record = Record::new(Failure::Generator, format!("{message} ({position})")).about(name.clone());
         match meant {
             Some((_, meant)) => record.hint(format!("did you mean {meant}?")),

@@ -95,7 +95,7 @@ impl OwnKinds<'_> {
 
     /// What is wrong with a `Decrypt` by itself.
     fn mistakes(&self, plugin: &Plugin, findings: &mut Vec<Finding>) {
-        for Mistake { position, message, meant } in transform::mistakes(&plugin.node) {
+        for Mistake { position, message, meant, is_outside } in transform::mistakes(&plugin.node) {
             let at = plugin.place.position(position);
             let hint = meant.as_ref().map(|(_, new)| format!("did you mean {new}?"));
             let edit = meant.filter(|_| !plugin.place.is_inline()).map(|(old, new)| Edit {
@@ -103,7 +103,6 @@ impl OwnKinds<'_> {
                 old,
                 new: new.to_owned(),
             });
-            let is_outside = message.contains("absolute path");
             let rule = if is_outside { &rules::OUTSIDE_ROOT } else { &rules::GENERATOR_INVALID };
             let excerpt = self.excerpts.line(&plugin.place.file, at);
             let mut finding = Finding::new(rule, &plugin.place.file, at, message);
