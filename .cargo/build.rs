@@ -1,4 +1,5 @@
-//! Puts the list of crates into the binary, in the section and form that `cargo audit bin`, trivy, syft and grype read.
+//! Puts the list of crates into the binary, in the section and form that `cargo audit bin`, trivy, syft and grype read, and
+//! leaves out of releases what only a program that unwinds needs.
 //!
 //! So every build has it, whoever makes it and however: `cargo auditable`, whose format this is (revision 1: procedural
 //! macros and what they need are of kind `build`), would have to be installed first. No crate is needed: `cargo tree` knows
@@ -22,6 +23,23 @@ const GCM: &str = "unsops-gcm";
 fn main() {
     println!("cargo:rerun-if-changed=Cargo.lock");
     println!("cargo:rerun-if-changed=Cargo.toml");
+    leave_out_unwinding();
+    put_in_crates();
+}
+
+/// A release ends at a panic (`panic = "abort"`), but the compiler writes tables for unwinding wherever a function of the
+/// standard library comes in, which does unwind elsewhere: 1.1 MB. GNU ld and LLD read the script; mold does not.
+fn leave_out_unwinding() {
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|own| own == value);
+    let uses_mold = env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("mold"));
+    let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !uses_mold {
+        println!("cargo:rerun-if-changed=.cargo/no-unwinding.ld");
+        println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{folder}/.cargo/no-unwinding.ld");
+    }
+}
+
+fn put_in_crates() {
     println!("cargo:rerun-if-env-changed=CARGO_AUDITABLE_ORIG_ARGS");
     if env::var_os("CARGO_AUDITABLE_ORIG_ARGS").is_some() {
         return; // `cargo auditable` does it

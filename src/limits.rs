@@ -146,8 +146,8 @@ pub const GIT_INDEX_BYTES: usize = 128 << 20;
 /// optimisation. No more than that: each stack counts where the address space is limited.
 pub const THREAD_STACK: usize = if cfg!(debug_assertions) { 8 << 20 } else { 2 << 20 };
 
-/// Addresses that the C library may reserve for a thread, in bytes: glibc maps 128 MiB to cut an aligned heap of 64 MiB
-/// out of it.
+/// Addresses that may be reserved for a thread, in bytes: the allocator maps 64 MiB to cut an aligned segment of 32 MiB out
+/// of it, and glibc, for what it needs itself, 128 MiB for a heap of 64 MiB.
 pub const THREAD_ADDRESSES: usize = 128 << 20;
 
 /// Most values that a report on files lists, all files together; a value takes about 200 bytes.

@@ -1,9 +1,9 @@
 //! The executable: harden, parse, run, write once, report.
 
-use std::alloc::System;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use unsops::cli::{self, Invocation};
 use unsops::commands::{self, build, generate};
 use unsops::deadline::Deadline;
@@ -14,7 +14,7 @@ use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes every freed block, so that copies made by libraries and by growing buffers do not linger.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> ExitCode {
     process::harden();

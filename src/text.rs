@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub use unsops_scan::{characters, printable_run};
+
 use crate::limits;
 
 /// Text from outside (a path, a key name, a recipient, a provider's error code) made fit for a message:
@@ -75,54 +77,6 @@ pub fn is_unprintable(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Words of eight bytes, looked at together: at the size that release builds are optimized for, byte loops are the
-/// larger part of reading a big file.
-mod words {
-    pub(super) const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    pub(super) const HIGH: u64 = ONES << 7;
-
-    /// A high bit wherever a byte is zero, if every byte is below 0x80; above a zero there may be false ones.
-    pub(super) fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES)
-    }
-}
-
-/// How many bytes stand before the first that is no printable ASCII character (0x20 to 0x7e), or is one of `stops`.
-pub fn printable_run<const N: usize>(bytes: &[u8], stops: [u8; N]) -> usize {
-    use words::{HIGH, ONES, zeros};
-    let belongs = |byte: &u8| matches!(byte, 0x20..=0x7e) && !stops.contains(byte);
-    // The high bits of what ends a run in eight bytes.
-    let ends = |chunk: &[u8; 8]| {
-        let word = u64::from_ne_bytes(*chunk);
-        // Below a blank, or DEL, or not ASCII.
-        let mut found = word | word.wrapping_sub(ONES * 0x20) | zeros(word ^ (ONES * 0x7f));
-        for stop in stops {
-            found |= zeros(word ^ (ONES * u64::from(stop)));
-        }
-        found & HIGH
-    };
-    // Four words are looked at without a branch between them, as long as runs are long.
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let is_run = |block: &&[u8; 32]| block.as_chunks::<8>().0.iter().fold(0, |found, chunk| found | ends(chunk)) == 0;
-    let before = 32 * blocks.iter().take_while(is_run).count();
-    let (words, _) = bytes.get(before..).unwrap_or_default().as_chunks::<8>();
-    let before = before + 8 * words.iter().take_while(|chunk| ends(chunk) == 0).count();
-    before + bytes.get(before..).unwrap_or_default().iter().take_while(|byte| belongs(byte)).count()
-}
-
-/// The number of characters in UTF-8; a byte that is not UTF-8 counts as one or none.
-pub fn characters(bytes: &[u8]) -> usize {
-    // Continuation bytes are 10xxxxxx.
-    let (whole, rest) = bytes.as_chunks::<8>();
-    let of_word = |chunk: &[u8; 8]| {
-        let word = u64::from_ne_bytes(*chunk);
-        (word & !(word << 1) & words::HIGH).count_ones() as usize
-    };
-    let continuations =
-        whole.iter().map(of_word).sum::<usize>() + rest.iter().filter(|byte| **byte & 0xc0 == 0x80).count();
-    bytes.len() - continuations
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,9 +89,9 @@ mod tests {
                     let mut bytes = vec![b'a'; length];
                     bytes[place] = byte;
                     let belongs = (0x20..0x7f).contains(&byte);
-                    assert_eq!(printable_run(&bytes, []), if belongs { length } else { place });
+                    assert_eq!(printable_run(&bytes, &[]), if belongs { length } else { place });
                     let belongs = belongs && byte != b':' && byte != b' ';
-                    assert_eq!(printable_run(&bytes, [b':', b' ']), if belongs { length } else { place });
+                    assert_eq!(printable_run(&bytes, b": "), if belongs { length } else { place });
                 }
             }
         }
@@ -150,7 +104,7 @@ mod tests {
                 let mut bytes = [filler; 24];
                 bytes[13] = byte;
                 let end = if matches!(filler, b':' | b' ') { 0 } else { 13 };
-                assert_eq!(printable_run(&bytes, [b':', b' ']), end, "{byte} among {filler}");
+                assert_eq!(printable_run(&bytes, b": "), end, "{byte} among {filler}");
             }
         }
     }

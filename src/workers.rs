@@ -9,7 +9,7 @@ use crate::limits;
 /// Does `work` on this thread and on up to `most` - 1 others, and returns when all are done. `work` takes what is left
 /// to do from a common place: where fewer threads can be had, those that run do everything.
 ///
-/// The C library may reserve [`limits::THREAD_ADDRESSES`] for each thread. Where addresses are limited (`ulimit -v`)
+/// The allocators may reserve [`limits::THREAD_ADDRESSES`] for each thread. Where addresses are limited (`ulimit -v`)
 /// there are only as many threads as fit, because a thread that took the last of them would leave nothing to any.
 pub fn share(most: usize, work: &(impl Fn() + Sync)) {
     thread::scope(|scope| {

@@ -4,7 +4,7 @@
 //! more: a word that only looks like a field of sops counts. Where a name of a field is escaped, which sops never does,
 //! a kind is missed, and its keys are refused.
 
-use memchr::{memchr3, memchr3_iter};
+use memchr::memchr3_iter;
 
 /// Kinds of master keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl KeyKinds {
     /// The kinds that an encrypted file names.
     pub fn of_file(bytes: &[u8]) -> Self {
         let mut kinds = Self::default();
-        for at in memchr3_iter(b'_', b':', b' ', bytes) {
+        for at in places([b'_', b':', b' '], bytes) {
             let Some((before, after)) = bytes.split_at_checked(at) else { continue };
             let after = after.get(1..).unwrap_or_default();
             // Names of fields count in any letter case, as they are read.
@@ -98,15 +98,21 @@ fn starts_with_ignoring_case(text: &[u8], start: &[u8]) -> bool {
 
 /// Whether a SOPS file stands among the bytes in base64, which may be broken into lines as YAML or JSON write them.
 fn holds_a_file_in_base64(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(at) = memchr3(b'R', b'V', b'F', rest) {
-        rest = rest.get(at..).unwrap_or_default();
-        if TOKEN_IN_BASE64.iter().any(|token| starts_with_broken(rest, token)) {
-            return true;
-        }
-        rest = rest.get(1..).unwrap_or_default();
-    }
-    false
+    places([b'R', b'V', b'F'], bytes).any(|at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        TOKEN_IN_BASE64.iter().any(|token| starts_with_broken(rest, token))
+    })
+}
+
+/// Where one of these stands. What finds them fast asks the processor first what it can do, and on a virtual machine that
+/// takes longer than to look through a small file.
+fn places(wanted: [u8; 3], bytes: &[u8]) -> impl Iterator<Item = usize> {
+    const SMALL: usize = 32 << 10;
+    let (small, large) = if bytes.len() <= SMALL { (bytes, None) } else { (&[][..], Some(bytes)) };
+    let [one, two, three] = wanted;
+    let fast = large.into_iter().flat_map(move |bytes| memchr3_iter(one, two, three, bytes));
+    let plain = small.iter().zip(0..).filter(move |(byte, _)| wanted.contains(byte)).map(|(_, at)| at);
+    plain.chain(fast)
 }
 
 /// Whether bytes begin with these, line breaks and blanks between them left out, also where they are escaped.

@@ -40,9 +40,9 @@ impl Scanner<'_> {
             while !self.source.is_blank_break_or_end(0) && !self.ends_plain(in_flow) {
                 gap.join(&mut text);
                 if in_flow {
-                    self.source.read_word(&mut text, [b' ', b':', b',', b'?', b'[', b']', b'{', b'}']);
+                    self.source.read_word(&mut text, b" :,?[]{}");
                 } else {
-                    self.source.read_word(&mut text, [b' ', b':']);
+                    self.source.read_word(&mut text, b" :");
                 }
                 if !self.source.is_blank_break_or_end(0) && !self.ends_plain(in_flow) {
                     self.source.read(&mut text);
@@ -107,7 +107,7 @@ impl Scanner<'_> {
                 return Err(start.error("a quoted scalar without its closing quote"));
             }
             while !self.source.is_blank_break_or_end(0) {
-                self.source.read_word(&mut text, [b' ', b'\'', b'"', b'\\']);
+                self.source.read_word(&mut text, b" '\"\\");
                 if self.source.is_blank_break_or_end(0) {
                     break;
                 }

@@ -146,7 +146,7 @@ impl<'a> Source<'a> {
     }
 
     /// Moves printable ASCII characters to `to`, up to the first of `stops`, which must name the space.
-    pub fn read_word<const N: usize>(&mut self, to: &mut String, stops: [u8; N]) {
+    pub fn read_word(&mut self, to: &mut String, stops: &[u8]) {
         let count = printable_run(self.ahead(), stops);
         if count > 0 {
             self.newlines = 0;
@@ -175,7 +175,7 @@ impl<'a> Source<'a> {
     /// Moves the rest of the line to `to`.
     pub fn read_line_content(&mut self, to: &mut String) {
         while !self.is_break_or_end(0) {
-            let count = printable_run(self.ahead(), []);
+            let count = printable_run(self.ahead(), &[]);
             if self.ahead().iter().take(count).any(|byte| *byte != b' ') {
                 self.newlines = 0;
             }
@@ -236,7 +236,7 @@ fn mark_after(content: &[u8], index: usize) -> Mark {
 fn find_forbidden(content: &[u8]) -> Option<usize> {
     let mut index = 0;
     loop {
-        index += printable_run(content.get(index..).unwrap_or_default(), []);
+        index += printable_run(content.get(index..).unwrap_or_default(), &[]);
         let next = |ahead| content.get(index + ahead).copied().unwrap_or_default();
         let is_forbidden = match content.get(index)? {
             b'\t' | b'\n' | b'\r' => false,

@@ -38,7 +38,7 @@ pub fn write_manifest(document: &Document) -> String {
 pub fn carries(text: &str) -> bool {
     let mut rest = text;
     loop {
-        rest = rest.get(printable_run(rest.as_bytes(), [])..).unwrap_or_default();
+        rest = rest.get(printable_run(rest.as_bytes(), &[])..).unwrap_or_default();
         let mut characters = rest.chars();
         match characters.next() {
             None => return true,

@@ -37,7 +37,7 @@ impl Allowed {
         loop {
             if previous.is_some() {
                 // Behind the first character, these mean nothing.
-                let (run, after) = rest.split_at(printable_run(rest.as_bytes(), *b" #,:?[]{}"));
+                let (run, after) = rest.split_at(printable_run(rest.as_bytes(), b" #,:?[]{}"));
                 previous = run.chars().next_back().or(previous);
                 rest = after;
             }

@@ -137,11 +137,11 @@ impl<'a> Reader<'a> {
         let mut out = String::new();
         loop {
             let rest = self.rest();
-            let mut run = printable_run(rest, [b'"', b'\\']);
+            let mut run = printable_run(rest, b"\"\\");
             self.place.pass_ascii(self.text, self.at, run);
             while rest.get(run).is_some_and(|byte| *byte >= 0x7f) {
                 run += 1;
-                run += printable_run(rest.get(run..).unwrap_or_default(), [b'"', b'\\']);
+                run += printable_run(rest.get(run..).unwrap_or_default(), b"\"\\");
             }
             push_utf8(rest.get(..run).unwrap_or_default(), &mut out);
             self.at += run;
@@ -259,7 +259,7 @@ impl Place {
 fn next_line_feed(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        at += printable_run(text.get(at..).unwrap_or_default(), []);
+        at += printable_run(text.get(at..).unwrap_or_default(), &[]);
         if *text.get(at)? == b'\n' {
             return Some(at);
         }
