@@ -12,7 +12,7 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 use super::process::ProcessError;
 use crate::keys::RefusedReason;
 use crate::keys::exec::ProgramError;
-use crate::keys::net::{CallError, denied, is_code, not_mine, unavailable};
+use crate::keys::net::{CallError, TOO_MANY_REQUESTS, denied, is_code, is_temporary, not_mine, unavailable};
 
 /// What the operator may do for want of credentials.
 const HINT: &str = "give this process AWS credentials: a role for its service account or instance, AWS_PROFILE, or \
@@ -32,7 +32,8 @@ pub(super) fn refusal(error: &SdkError<DecryptError, HttpResponse>, profile: Opt
                 300..=399 => {
                     denied(&format!("the service answered with a redirect (HTTP {status}), which is not followed"))
                 }
-                429 | 500..=599 => unavailable(&format!("the service is unavailable (HTTP {status})")),
+                TOO_MANY_REQUESTS => unavailable(&format!("too many requests (HTTP {status})")),
+                _ if is_temporary(status) => unavailable(&format!("the service is unavailable (HTTP {status})")),
                 _ => denied(&format!("the answer (HTTP {status}) is not one of KMS")),
             }
         }
@@ -74,7 +75,8 @@ fn of_service(code: Option<&str>, request: Option<&str>, status: u16) -> Refused
         "DependencyTimeoutException" | "KMSInternalException" | "KeyUnavailableException" => {
             unavailable(&format!("the service is unavailable ({named})"))
         }
-        _ if matches!(status, 429 | 500..=599) => unavailable(&format!("the service is unavailable ({named})")),
+        _ if status == TOO_MANY_REQUESTS => unavailable(&format!("too many requests ({named})")),
+        _ if is_temporary(status) => unavailable(&format!("the service is unavailable ({named})")),
         _ if (300..400).contains(&status) => {
             denied(&format!("the service answered with a redirect (HTTP {status}), which is not followed"))
         }
@@ -142,7 +144,7 @@ where
     let code = service.err().code().filter(|code| is_code(code)).unwrap_or("no error code");
     Some(match status {
         300..=399 => denied(&format!("STS answered with a redirect (HTTP {status}), which is not followed")),
-        429 | 500..=599 => unavailable(&format!("STS is unavailable (HTTP {status}, {code})")),
+        _ if is_temporary(status) => unavailable(&format!("STS is unavailable (HTTP {status}, {code})")),
         _ => denied(&format!("STS gave no credentials for the role ({code})"))
             .with_hint("allow sts:AssumeRole, and this principal in the trust policy of the role"),
     })

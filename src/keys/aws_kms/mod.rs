@@ -10,6 +10,7 @@
 mod connector;
 mod explain;
 mod process;
+mod retry;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};
@@ -227,7 +228,8 @@ impl AwsKms<'_> {
             let role = Role { arn: arn.clone(), external_id: None, session_name: Some(session_name) };
             config = assume(&role, region, &config).await;
         }
-        Client::new(&config)
+        let config = aws_sdk_kms::config::Builder::from(&config);
+        Client::from_conf(config.retry_classifier(retry::TemporaryStatus).build())
     }
 
     /// The program that the profile's credentials begin with. Keys in the environment beat every profile but one that the
