@@ -124,6 +124,10 @@ pub const NETWORK_KEY_BYTES: usize = 128 << 10;
 /// there is one.
 pub const METADATA_SERVER: Duration = Duration::from_secs(2);
 
+/// Most hashes computed to open one PKCS#12 file (certificates for Azure): at most two seconds. Files say how many there
+/// shall be: OpenSSL writes 2048 rounds, the most that Go reads is 2^20, and a file has three derived keys.
+pub const PKCS12_HASHES: u32 = 8 << 20;
+
 /// Largest regular expression of a metadata rule, in bytes.
 pub const REGEX_BYTES: usize = 4096;
 

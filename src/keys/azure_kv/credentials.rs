@@ -135,8 +135,10 @@ impl Settings {
                 let sends_chain = environment
                     .non_empty("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")
                     .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
-                let pem = local::read(Path::new(path), deadline).map_err(|error| error.words());
-                let certificate = pem.and_then(|pem| ClientCertificate::from_pem(pem.expose(), sends_chain));
+                let password = environment.non_empty("AZURE_CLIENT_CERTIFICATE_PASSWORD").unwrap_or_default();
+                let content = local::read(Path::new(path), deadline).map_err(|error| error.words());
+                let certificate =
+                    content.and_then(|content| ClientCertificate::read(content.expose(), password, sends_chain));
                 Some(certificate.map_err(|why| {
                     format!("{} {why}", local::named("AZURE_CLIENT_CERTIFICATE_PATH", Path::new(path)))
                 })?)
@@ -180,7 +182,7 @@ impl Settings {
             }
             if let Some(pem) = text("clientCertificate") {
                 let sends_chain = fields.get("clientCertificateSendChain") == Some("true");
-                let certificate = Some(ClientCertificate::from_pem(pem.as_bytes(), sends_chain)?);
+                let certificate = Some(ClientCertificate::read(pem.as_bytes(), "", sends_chain)?);
                 let settings = Self { tenant, application, certificate, authority, ..Self::default() };
                 return Ok((Kind::ClientCertificate, settings));
             }

@@ -9,6 +9,7 @@ mod certificate;
 mod cli;
 mod credentials;
 mod federated;
+mod pkcs12;
 mod target;
 mod transport;
 

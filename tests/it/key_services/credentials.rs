@@ -232,11 +232,39 @@ fn azure_client_certificate() {
     for (pem, reason) in [
         (issuers::KEY, "holds no certificate"),
         (issuers::CERTIFICATE, "holds no private key"),
-        ("\u{30}\u{1}", "is not PEM"),
+        ("\u{30}\u{1}", "is neither PEM nor a whole PKCS#12 file"),
     ] {
         let (message, _) = Attempt::refused(with_certificate(pem), 6);
         assert!(message.contains(reason), "{reason}: {message}");
     }
+}
+
+/// Go reads the old protection only; the new one is what openssl writes by itself.
+#[test]
+fn azure_client_certificate_in_pkcs12() {
+    let server = StandIn::start();
+    let Some(attempt) = Attempt::new(&server, Service::Azure) else { return };
+    let with_file = |password: &str, content: Vec<u8>| {
+        let case = attempt.case();
+        let path = case.root().join("certificate.pfx");
+        let case = case.file("certificate.pfx", content).env("AZURE_CLIENT_CERTIFICATE_PATH", path);
+        if password.is_empty() { case } else { case.env("AZURE_CLIENT_CERTIFICATE_PASSWORD", password) }
+    };
+    for password in ["", CANARY] {
+        for way in [&["-legacy"][..], &["-legacy", "-descert"]] {
+            let Some(content) = issuers::pkcs12(password, way) else { return };
+            attempt.opens(with_file(password, content.clone()));
+            attempt.opens(with_file(password, content).env("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", "true"));
+        }
+        let Some(content) = issuers::pkcs12(password, &[]) else { return };
+        attempt.opens_with_unsops(with_file(password, content));
+    }
+    // Beside it, the authority's; and it comes first, as Windows has it.
+    let authority = attempt.server.certificate.clone();
+    let pem = format!("{authority}{}{}", issuers::CERTIFICATE, issuers::KEY);
+    attempt.opens(with_file("", pem.into_bytes()));
+    let (message, _) = Attempt::refused(with_file("", format!("{authority}{}", issuers::KEY).into_bytes()), 6);
+    assert!(message.contains("holds no certificate of its private key"), "{message}");
 }
 
 #[test]
