@@ -1,5 +1,8 @@
 //! Credentials for Azure: those of the key directory, else in the order of `DefaultAzureCredential`: environment, workload
-//! identity, managed identity, Azure CLI, Azure Developer CLI. The Rust SDK has no such chain.
+//! identity, managed identity, Azure CLI, Azure Developer CLI. The Rust SDK has no such chain. What sops has beyond that is
+//! named where nothing else is found ([`PassedOver`]).
+//!
+//! Source: azure-sdk-for-go, `sdk/azidentity` 1.14, `default_azure_credential.go`, `environment_credential.go`.
 
 use std::fmt;
 use std::path::Path;
@@ -43,6 +46,16 @@ enum Kind {
 }
 
 impl Kind {
+    /// In the order of `DefaultAzureCredential`.
+    const ALL: [Self; 6] = [
+        Self::ClientSecret,
+        Self::ClientCertificate,
+        Self::WorkloadIdentity,
+        Self::ManagedIdentity,
+        Self::AzureCli,
+        Self::AzureDeveloperCli,
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Self::AzureCli => "Azure CLI",
@@ -62,7 +75,10 @@ impl Kind {
             Self::AzureCli | Self::AzureDeveloperCli => false,
             Self::ClientCertificate => is_application && is_set("AZURE_CLIENT_CERTIFICATE_PATH"),
             Self::ClientSecret => is_application && is_set("AZURE_CLIENT_SECRET"),
-            Self::ManagedIdentity => is_set("IDENTITY_ENDPOINT"),
+            // App Service, Container Apps, Functions; with less it is Azure Arc's, with more Service Fabric's.
+            Self::ManagedIdentity => {
+                is_set("IDENTITY_ENDPOINT") && is_set("IDENTITY_HEADER") && !is_set("IDENTITY_SERVER_THUMBPRINT")
+            }
             Self::WorkloadIdentity => is_application && is_set("AZURE_FEDERATED_TOKEN_FILE"),
         }
     }
@@ -86,15 +102,7 @@ impl Kind {
 /// The kinds to try, in order. One that the operator configured is the only one: if it fails, that is the answer.
 fn kinds(environment: &Environment, policy: KeyPolicy) -> Vec<Kind> {
     let selection = environment.non_empty("AZURE_TOKEN_CREDENTIALS");
-    let all = [
-        Kind::ClientSecret,
-        Kind::ClientCertificate,
-        Kind::WorkloadIdentity,
-        Kind::ManagedIdentity,
-        Kind::AzureCli,
-        Kind::AzureDeveloperCli,
-    ];
-    let mut kinds: Vec<Kind> = all.into_iter().filter(|kind| kind.is_selected(selection)).collect();
+    let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_selected(selection)).collect();
     if let Some(configured) = kinds.iter().copied().find(|kind| kind.is_configured(environment)) {
         return vec![configured];
     }
@@ -202,6 +210,7 @@ impl Settings {
 pub(super) struct Chain {
     links: Vec<Link>,
     chosen: OnceLock<usize>,
+    passed_over: Vec<PassedOver>,
 }
 
 struct Link {
@@ -213,9 +222,62 @@ struct Link {
 }
 
 /// No credential gave a token, and none was configured.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("no Azure credentials (environment, workload identity, managed identity, Azure CLI){}", .0.map(|error| format!("; {error}")).unwrap_or_default())]
-pub(super) struct NoCredential(Option<CliError>);
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no Azure credentials (environment, workload identity, managed identity, Azure CLI, Azure Developer CLI){}", self.more())]
+pub(super) struct NoCredential {
+    cli: Option<CliError>,
+    passed_over: Vec<PassedOver>,
+}
+
+impl NoCredential {
+    fn more(&self) -> String {
+        let passed_over = self.passed_over.iter().map(ToString::to_string);
+        self.cli.iter().map(ToString::to_string).chain(passed_over).map(|why| format!("; {why}")).collect()
+    }
+}
+
+/// What was set up for sops, or halfway, and is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum PassedOver {
+    #[error("AZURE_TENANT_ID or AZURE_CLIENT_ID is missing beside {0}")]
+    Incomplete(&'static str),
+    #[error("AZURE_USERNAME with AZURE_PASSWORD is not supported")]
+    User,
+    #[error("the managed identity of Azure Arc, Cloud Shell, Machine Learning or Service Fabric is not supported")]
+    Machine,
+    #[error("Azure PowerShell is not supported, and AZURE_TOKEN_CREDENTIALS leaves no other kind")]
+    PowerShell,
+    #[error("AZURE_TOKEN_CREDENTIALS names no kind of credential")]
+    Selection,
+    #[error("az and azd were not run (key programs are switched off)")]
+    Programs,
+}
+
+impl PassedOver {
+    fn find(environment: &Environment, policy: KeyPolicy) -> Vec<Self> {
+        let is_set = |name: &&str| environment.non_empty(name).is_some();
+        let selection = environment.non_empty("AZURE_TOKEN_CREDENTIALS");
+        let selects = |kind: Kind| kind.is_selected(selection);
+        let mut found = Vec::new();
+        if selection.is_some_and(|selection| selection.eq_ignore_ascii_case("AzurePowerShellCredential")) {
+            found.push(Self::PowerShell);
+        } else if !Kind::ALL.into_iter().any(selects) {
+            found.push(Self::Selection);
+        }
+        if !["AZURE_TENANT_ID", "AZURE_CLIENT_ID"].iter().all(is_set) {
+            let secret = ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH"];
+            let secret = secret.iter().filter(|_| selects(Kind::ClientSecret));
+            let token = ["AZURE_FEDERATED_TOKEN_FILE"].iter().filter(|_| selects(Kind::WorkloadIdentity));
+            found.extend(secret.chain(token).copied().find(|name| is_set(name)).map(Self::Incomplete));
+        } else if selects(Kind::ClientSecret) && ["AZURE_USERNAME", "AZURE_PASSWORD"].iter().all(is_set) {
+            found.push(Self::User);
+        }
+        if !policy.allow_exec && (selects(Kind::AzureCli) || selects(Kind::AzureDeveloperCli)) {
+            found.push(Self::Programs);
+        }
+        found
+    }
+}
 
 impl Chain {
     /// Finds what is there; asks no server yet.
@@ -235,9 +297,9 @@ impl Chain {
             let credential = settings.credential(kind, environment, policy, options());
             let credential = credential.map_err(|_| unusable(file.name.as_str()))?;
             let link = Link { kind, is_final: true, limit: limits::NETWORK_CALL, credential };
-            return Ok(Self { links: vec![link], chosen: OnceLock::new() });
+            return Ok(Self { links: vec![link], chosen: OnceLock::new(), passed_over: Vec::new() });
         }
-        let mut links = Vec::new();
+        let (mut links, mut passed_over) = (Vec::new(), PassedOver::find(environment, policy));
         for kind in kinds(environment, policy) {
             let limit = match kind {
                 Kind::AzureCli | Kind::AzureDeveloperCli => AZURE_CLI,
@@ -245,14 +307,18 @@ impl Chain {
                 _ => limits::NETWORK_CALL,
             };
             let settings = Settings::of_environment(environment, kind, deadline).map_err(|why| refuse(&why))?;
-            let credential = settings.credential(kind, environment, policy, options());
-            let credential = credential.map_err(|_| unusable(kind.name()))?;
-            links.push(Link { kind, is_final: kind.is_configured(environment), limit, credential });
+            let is_final = kind.is_configured(environment);
+            match settings.credential(kind, environment, policy, options()) {
+                Ok(credential) => links.push(Link { kind, is_final, limit, credential }),
+                // The SDK knows these machines and has nothing for them.
+                Err(_) if kind == Kind::ManagedIdentity && !is_final => passed_over.push(PassedOver::Machine),
+                Err(_) => return Err(unusable(kind.name())),
+            }
         }
         if links.is_empty() {
-            return Err(refuse(&NoCredential(None).to_string()));
+            return Err(refuse(&NoCredential { cli: None, passed_over }.to_string()));
         }
-        Ok(Self { links, chosen: OnceLock::new() })
+        Ok(Self { links, chosen: OnceLock::new(), passed_over })
     }
 }
 
@@ -340,8 +406,8 @@ impl TokenCredential for Chain {
                 Err(_) => {}
             }
         }
-
-        Err(Error::with_error(ErrorKind::Credential, NoCredential(cli), "no token"))
+        let none = NoCredential { cli, passed_over: self.passed_over.clone() };
+        Err(Error::with_error(ErrorKind::Credential, none, "no token"))
     }
 }
 
@@ -380,8 +446,13 @@ mod tests {
         assert_eq!(with(&[("AZURE_CLIENT_SECRET", "s")]), ["AZURE_CLIENT_SECRET"]);
         assert_eq!(with(&[("AZURE_CLIENT_CERTIFICATE_PATH", "/c")]), ["AZURE_CLIENT_CERTIFICATE_PATH"]);
         assert_eq!(with(&[("AZURE_FEDERATED_TOKEN_FILE", "/f")]), ["AZURE_FEDERATED_TOKEN_FILE"]);
-        assert_eq!(with(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1")]), ["managed identity"]);
-        assert_eq!(with(&[]), ["managed identity", "Azure CLI", "Azure Developer CLI"]);
+        let machine = [("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "h")];
+        assert_eq!(with(&machine), ["managed identity"]);
+        let every = ["managed identity", "Azure CLI", "Azure Developer CLI"];
+        assert_eq!(with(&[]), every);
+        // Of Service Fabric, of Azure Arc.
+        assert_eq!(with(&[&machine[..], &[("IDENTITY_SERVER_THUMBPRINT", "t")]].concat()), every);
+        assert_eq!(with(&[machine[0], ("IMDS_ENDPOINT", "http://127.0.0.1:1")]), every);
     }
 
     #[test]
@@ -396,5 +467,27 @@ mod tests {
         assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "prod")], true), ["managed identity"]);
         let azd = [("AZURE_TOKEN_CREDENTIALS", "AzureDeveloperCLICredential")];
         assert_eq!(found(&azd, true), ["Azure Developer CLI"]);
+    }
+
+    #[test]
+    fn says_what_is_set_up_and_not_used() {
+        let said = |variables: &[(&str, &str)], allow_exec: bool| {
+            let environment = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())), None);
+            PassedOver::find(&environment, KeyPolicy { allow_exec, ..KeyPolicy::default() })
+        };
+        let application = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c")];
+        let user = [("AZURE_USERNAME", "u"), ("AZURE_PASSWORD", "p")];
+        let select = |selection| ("AZURE_TOKEN_CREDENTIALS", selection);
+        assert_eq!(said(&[], true), []);
+        assert_eq!(said(&[], false), [PassedOver::Programs]);
+        assert_eq!(said(&[select("prod")], false), []);
+        assert_eq!(said(&[application, user].concat(), true), [PassedOver::User]);
+        assert_eq!(said(&[&application[..], &user, &[select("dev")]].concat(), true), []);
+        assert_eq!(said(&[select("AzurePowerShellCredential")], true), [PassedOver::PowerShell]);
+        assert_eq!(said(&[select("VisualStudioCodeCredential")], true), [PassedOver::Selection]);
+        for name in ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"] {
+            assert_eq!(said(&[(name, "x"), application[0]], true), [PassedOver::Incomplete(name)]);
+            assert_eq!(said(&[(name, "x"), application[1], select("ManagedIdentityCredential")], true), []);
+        }
     }
 }

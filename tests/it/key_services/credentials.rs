@@ -304,7 +304,20 @@ fn azure_cli() {
         assert!(message.contains(reason), "{reason}: {message}");
     }
     let (message, _) = Attempt::refused(with_az(&good).env("UNSOPS_NO_EXEC", "1"), 6);
-    assert!(message.contains("no Azure credentials"), "{message}");
+    assert!(message.contains("az and azd were not run (key programs are switched off)"), "{message}");
+
+    // Machines whose managed identity we do not have: the person who works there has logged in.
+    for machine in [&["MSI_ENDPOINT"][..], &["MSI_ENDPOINT", "MSI_SECRET"], &["IDENTITY_ENDPOINT", "IMDS_ENDPOINT"]] {
+        let there = |case: Case| machine.iter().fold(case, |case, name| case.env(name, "http://127.0.0.1:9/"));
+        // The real sops takes the endpoint's refusal for an answer.
+        attempt.opens_with_unsops(there(with_az(&good)).env("AZURE_TOKEN_CREDENTIALS", ""));
+        let case = there(with_az(&good)).env("AZURE_TOKEN_CREDENTIALS", "prod");
+        let (message, _) = Attempt::refused(case, 6);
+        assert!(message.contains("; the managed identity of Azure Arc, Cloud Shell"), "{message}");
+    }
+    let case = with_az(&good).env("AZURE_TOKEN_CREDENTIALS", "AzurePowerShellCredential");
+    let (message, _) = Attempt::refused(case, 6);
+    assert!(message.contains("; Azure PowerShell is not supported"), "{message}");
 }
 
 #[test]
