@@ -1,8 +1,6 @@
 //! Credentials for Azure: those of the key directory, else in the order of `DefaultAzureCredential`: environment, workload
 //! identity, managed identity, Azure CLI, Azure Developer CLI. The Rust SDK has no such chain. What sops has beyond that is
 //! named where nothing else is found ([`PassedOver`]).
-//!
-//! Source: azure-sdk-for-go, `sdk/azidentity` 1.14, `default_azure_credential.go`, `environment_credential.go`.
 
 use std::fmt;
 use std::path::Path;
@@ -21,6 +19,8 @@ use azure_identity::{
 use super::certificate::ClientCertificate;
 use super::cli::{AzureCli, Cli, CliError};
 use super::federated::FederatedToken;
+use super::kind::{Kind, kinds};
+use super::missing::{NoCredential, PassedOver};
 use crate::environment::Environment;
 use crate::keys::directory::{Fields, KeyDirectory, KeyFileKind};
 use crate::keys::exec::ProgramError;
@@ -33,86 +33,6 @@ pub(super) const HINT: &str = "give this process an Azure identity: workload ide
 
 /// Longest time that the Azure CLI has; it is slow to start.
 const AZURE_CLI: Duration = Duration::from_secs(15);
-
-/// One kind of credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    AzureCli,
-    AzureDeveloperCli,
-    ClientCertificate,
-    ClientSecret,
-    ManagedIdentity,
-    WorkloadIdentity,
-}
-
-impl Kind {
-    /// In the order of `DefaultAzureCredential`.
-    const ALL: [Self; 6] = [
-        Self::ClientSecret,
-        Self::ClientCertificate,
-        Self::WorkloadIdentity,
-        Self::ManagedIdentity,
-        Self::AzureCli,
-        Self::AzureDeveloperCli,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::AzureCli => "Azure CLI",
-            Self::AzureDeveloperCli => "Azure Developer CLI",
-            Self::ClientCertificate => "AZURE_CLIENT_CERTIFICATE_PATH",
-            Self::ClientSecret => "AZURE_CLIENT_SECRET",
-            Self::ManagedIdentity => "managed identity",
-            Self::WorkloadIdentity => "AZURE_FEDERATED_TOKEN_FILE",
-        }
-    }
-
-    /// Whether it is worth trying, and whether the operator chose it by setting its variables.
-    fn is_configured(self, environment: &Environment) -> bool {
-        let is_set = |name: &str| environment.non_empty(name).is_some();
-        let is_application = is_set("AZURE_TENANT_ID") && is_set("AZURE_CLIENT_ID");
-        match self {
-            Self::AzureCli | Self::AzureDeveloperCli => false,
-            Self::ClientCertificate => is_application && is_set("AZURE_CLIENT_CERTIFICATE_PATH"),
-            Self::ClientSecret => is_application && is_set("AZURE_CLIENT_SECRET"),
-            // App Service, Container Apps, Functions; with less it is Azure Arc's, with more Service Fabric's.
-            Self::ManagedIdentity => {
-                is_set("IDENTITY_ENDPOINT") && is_set("IDENTITY_HEADER") && !is_set("IDENTITY_SERVER_THUMBPRINT")
-            }
-            Self::WorkloadIdentity => is_application && is_set("AZURE_FEDERATED_TOKEN_FILE"),
-        }
-    }
-
-    /// Whether `AZURE_TOKEN_CREDENTIALS` leaves it in.
-    fn is_selected(self, selection: Option<&str>) -> bool {
-        let Some(selection) = selection else { return true };
-        match selection.to_ascii_lowercase().as_str() {
-            "prod" => !matches!(self, Self::AzureCli | Self::AzureDeveloperCli),
-            "dev" => matches!(self, Self::AzureCli | Self::AzureDeveloperCli),
-            "azureclicredential" => self == Self::AzureCli,
-            "azuredeveloperclicredential" => self == Self::AzureDeveloperCli,
-            "environmentcredential" => matches!(self, Self::ClientCertificate | Self::ClientSecret),
-            "managedidentitycredential" => self == Self::ManagedIdentity,
-            "workloadidentitycredential" => self == Self::WorkloadIdentity,
-            _ => false,
-        }
-    }
-}
-
-/// The kinds to try, in order. One that the operator configured is the only one: if it fails, that is the answer.
-fn kinds(environment: &Environment, policy: KeyPolicy) -> Vec<Kind> {
-    let selection = environment.non_empty("AZURE_TOKEN_CREDENTIALS");
-    let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_selected(selection)).collect();
-    if let Some(configured) = kinds.iter().copied().find(|kind| kind.is_configured(environment)) {
-        return vec![configured];
-    }
-    kinds.retain(|kind| match kind {
-        Kind::AzureCli | Kind::AzureDeveloperCli => policy.allow_exec,
-        Kind::ManagedIdentity => true,
-        Kind::ClientCertificate | Kind::ClientSecret | Kind::WorkloadIdentity => false,
-    });
-    kinds
-}
 
 /// The places that are looked at.
 pub(super) fn places(environment: &Environment, policy: KeyPolicy, directory: &KeyDirectory) -> Vec<KeySource> {
@@ -219,64 +139,6 @@ struct Link {
     is_final: bool,
     limit: Duration,
     credential: Arc<dyn TokenCredential>,
-}
-
-/// No credential gave a token, and none was configured.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("no Azure credentials (environment, workload identity, managed identity, Azure CLI, Azure Developer CLI){}", self.more())]
-pub(super) struct NoCredential {
-    cli: Option<CliError>,
-    passed_over: Vec<PassedOver>,
-}
-
-impl NoCredential {
-    fn more(&self) -> String {
-        let passed_over = self.passed_over.iter().map(ToString::to_string);
-        self.cli.iter().map(ToString::to_string).chain(passed_over).map(|why| format!("; {why}")).collect()
-    }
-}
-
-/// What was set up for sops, or halfway, and is not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum PassedOver {
-    #[error("AZURE_TENANT_ID or AZURE_CLIENT_ID is missing beside {0}")]
-    Incomplete(&'static str),
-    #[error("AZURE_USERNAME with AZURE_PASSWORD is not supported")]
-    User,
-    #[error("the managed identity of Azure Arc, Cloud Shell, Machine Learning or Service Fabric is not supported")]
-    Machine,
-    #[error("Azure PowerShell is not supported, and AZURE_TOKEN_CREDENTIALS leaves no other kind")]
-    PowerShell,
-    #[error("AZURE_TOKEN_CREDENTIALS names no kind of credential")]
-    Selection,
-    #[error("az and azd were not run (key programs are switched off)")]
-    Programs,
-}
-
-impl PassedOver {
-    fn find(environment: &Environment, policy: KeyPolicy) -> Vec<Self> {
-        let is_set = |name: &&str| environment.non_empty(name).is_some();
-        let selection = environment.non_empty("AZURE_TOKEN_CREDENTIALS");
-        let selects = |kind: Kind| kind.is_selected(selection);
-        let mut found = Vec::new();
-        if selection.is_some_and(|selection| selection.eq_ignore_ascii_case("AzurePowerShellCredential")) {
-            found.push(Self::PowerShell);
-        } else if !Kind::ALL.into_iter().any(selects) {
-            found.push(Self::Selection);
-        }
-        if !["AZURE_TENANT_ID", "AZURE_CLIENT_ID"].iter().all(is_set) {
-            let secret = ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH"];
-            let secret = secret.iter().filter(|_| selects(Kind::ClientSecret));
-            let token = ["AZURE_FEDERATED_TOKEN_FILE"].iter().filter(|_| selects(Kind::WorkloadIdentity));
-            found.extend(secret.chain(token).copied().find(|name| is_set(name)).map(Self::Incomplete));
-        } else if selects(Kind::ClientSecret) && ["AZURE_USERNAME", "AZURE_PASSWORD"].iter().all(is_set) {
-            found.push(Self::User);
-        }
-        if !policy.allow_exec && (selects(Kind::AzureCli) || selects(Kind::AzureDeveloperCli)) {
-            found.push(Self::Programs);
-        }
-        found
-    }
 }
 
 impl Chain {
@@ -415,12 +277,6 @@ impl TokenCredential for Chain {
 mod tests {
     use super::*;
 
-    fn found(variables: &[(&str, &str)], allow_exec: bool) -> Vec<&'static str> {
-        let environment = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())), None);
-        let policy = KeyPolicy { allow_exec, ..KeyPolicy::default() };
-        kinds(&environment, policy).into_iter().map(Kind::name).collect()
-    }
-
     #[test]
     fn reads_what_flux_reads() {
         let kind = |text: &str| Settings::of_directory(text.as_bytes()).map(|(kind, _)| kind).map_err(|_| ());
@@ -437,57 +293,5 @@ mod tests {
         assert_eq!(kind("clientId: some-client-id"), Ok(Kind::ManagedIdentity));
         assert_eq!(kind("authorityHost: https://example.com"), Err(()));
         assert_eq!(kind("some string"), Err(()));
-    }
-
-    #[test]
-    fn what_is_configured_is_used_alone() {
-        let application = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c")];
-        let with = |more: &[(&'static str, &'static str)]| found(&[&application, more].concat(), true);
-        assert_eq!(with(&[("AZURE_CLIENT_SECRET", "s")]), ["AZURE_CLIENT_SECRET"]);
-        assert_eq!(with(&[("AZURE_CLIENT_CERTIFICATE_PATH", "/c")]), ["AZURE_CLIENT_CERTIFICATE_PATH"]);
-        assert_eq!(with(&[("AZURE_FEDERATED_TOKEN_FILE", "/f")]), ["AZURE_FEDERATED_TOKEN_FILE"]);
-        let machine = [("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "h")];
-        assert_eq!(with(&machine), ["managed identity"]);
-        let every = ["managed identity", "Azure CLI", "Azure Developer CLI"];
-        assert_eq!(with(&[]), every);
-        // Of Service Fabric, of Azure Arc.
-        assert_eq!(with(&[&machine[..], &[("IDENTITY_SERVER_THUMBPRINT", "t")]].concat()), every);
-        assert_eq!(with(&[machine[0], ("IMDS_ENDPOINT", "http://127.0.0.1:1")]), every);
-    }
-
-    #[test]
-    fn no_program_is_run_where_none_may_be() {
-        assert_eq!(found(&[], false), ["managed identity"]);
-        assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "dev")], false), [""; 0]);
-    }
-
-    #[test]
-    fn the_operator_may_leave_kinds_out() {
-        assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")], true), [""; 0]);
-        assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "prod")], true), ["managed identity"]);
-        let azd = [("AZURE_TOKEN_CREDENTIALS", "AzureDeveloperCLICredential")];
-        assert_eq!(found(&azd, true), ["Azure Developer CLI"]);
-    }
-
-    #[test]
-    fn says_what_is_set_up_and_not_used() {
-        let said = |variables: &[(&str, &str)], allow_exec: bool| {
-            let environment = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())), None);
-            PassedOver::find(&environment, KeyPolicy { allow_exec, ..KeyPolicy::default() })
-        };
-        let application = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c")];
-        let user = [("AZURE_USERNAME", "u"), ("AZURE_PASSWORD", "p")];
-        let select = |selection| ("AZURE_TOKEN_CREDENTIALS", selection);
-        assert_eq!(said(&[], true), []);
-        assert_eq!(said(&[], false), [PassedOver::Programs]);
-        assert_eq!(said(&[select("prod")], false), []);
-        assert_eq!(said(&[application, user].concat(), true), [PassedOver::User]);
-        assert_eq!(said(&[&application[..], &user, &[select("dev")]].concat(), true), []);
-        assert_eq!(said(&[select("AzurePowerShellCredential")], true), [PassedOver::PowerShell]);
-        assert_eq!(said(&[select("VisualStudioCodeCredential")], true), [PassedOver::Selection]);
-        for name in ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"] {
-            assert_eq!(said(&[(name, "x"), application[0]], true), [PassedOver::Incomplete(name)]);
-            assert_eq!(said(&[(name, "x"), application[1], select("ManagedIdentityCredential")], true), []);
-        }
     }
 }

@@ -9,6 +9,7 @@ const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/assertion.pem
 const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/assertion-cert.pem");
 
 /// The file that `openssl pkcs12 -export` makes of the key of the tests; `None` where there is no openssl.
+#[expect(clippy::disallowed_methods, reason = "the real counterpart, in a test")]
 fn exported(password: &str, more: &[&str]) -> Option<Vec<u8>> {
     let mut command = Command::new("openssl");
     command.args(["pkcs12", "-export", "-inkey", KEY, "-in", CERTIFICATE, "-passout", &format!("pass:{password}")]);
