@@ -10,16 +10,22 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
 use super::process::ProcessError;
+use super::profile::Remark;
 use crate::keys::RefusedReason;
 use crate::keys::exec::ProgramError;
-use crate::keys::net::{CallError, denied, is_code, not_mine, unavailable};
+use crate::keys::net::{CallError, TOO_MANY_REQUESTS, denied, is_code, is_temporary, not_mine, unavailable};
 
 /// What the operator may do for want of credentials.
 const HINT: &str = "give this process AWS credentials: a role for its service account or instance, AWS_PROFILE, or \
                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
 
-/// The reason for the operator; `profile` is the one that the file names.
-pub(super) fn refusal(error: &SdkError<DecryptError, HttpResponse>, profile: Option<&str>) -> RefusedReason {
+/// The reason for the operator; `profile` is the one that the file names, `remark` what there is to say about it or the
+/// operator's.
+pub(super) fn refusal(
+    error: &SdkError<DecryptError, HttpResponse>,
+    profile: Option<&str>,
+    remark: Option<Remark>,
+) -> RefusedReason {
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
@@ -32,11 +38,12 @@ pub(super) fn refusal(error: &SdkError<DecryptError, HttpResponse>, profile: Opt
                 300..=399 => {
                     denied(&format!("the service answered with a redirect (HTTP {status}), which is not followed"))
                 }
-                429 | 500..=599 => unavailable(&format!("the service is unavailable (HTTP {status})")),
+                TOO_MANY_REQUESTS => unavailable(&format!("too many requests (HTTP {status})")),
+                _ if is_temporary(status) => unavailable(&format!("the service is unavailable (HTTP {status})")),
                 _ => denied(&format!("the answer (HTTP {status}) is not one of KMS")),
             }
         }
-        _ => of_chain(error, profile),
+        _ => of_chain(error, profile, remark),
     }
 }
 
@@ -74,7 +81,8 @@ fn of_service(code: Option<&str>, request: Option<&str>, status: u16) -> Refused
         "DependencyTimeoutException" | "KMSInternalException" | "KeyUnavailableException" => {
             unavailable(&format!("the service is unavailable ({named})"))
         }
-        _ if matches!(status, 429 | 500..=599) => unavailable(&format!("the service is unavailable ({named})")),
+        _ if status == TOO_MANY_REQUESTS => unavailable(&format!("too many requests ({named})")),
+        _ if is_temporary(status) => unavailable(&format!("the service is unavailable ({named})")),
         _ if (300..400).contains(&status) => {
             denied(&format!("the service answered with a redirect (HTTP {status}), which is not followed"))
         }
@@ -84,7 +92,11 @@ fn of_service(code: Option<&str>, request: Option<&str>, status: u16) -> Refused
 }
 
 /// No answer of KMS: the connection failed, or there are no credentials to sign with.
-fn of_chain(error: &SdkError<DecryptError, HttpResponse>, profile: Option<&str>) -> RefusedReason {
+fn of_chain(
+    error: &SdkError<DecryptError, HttpResponse>,
+    profile: Option<&str>,
+    remark: Option<Remark>,
+) -> RefusedReason {
     use aws_credential_types::provider::error::CredentialsError as Credentials;
 
     let mut credentials: Option<&Credentials> = None;
@@ -109,6 +121,19 @@ fn of_chain(error: &SdkError<DecryptError, HttpResponse>, profile: Option<&str>)
         source = cause.source();
     }
     match credentials {
+        Some(Credentials::ProviderTimedOut(_)) => unavailable("the source of AWS credentials does not answer"),
+        Some(_) if remark == Some(Remark::Login) => not_mine(
+            "no AWS credentials: the profile has those of `aws login`, which are not supported",
+        )
+        .with_hint("let another profile have credential_process = aws configure export-credentials --profile NAME --format process"),
+        Some(_) if remark == Some(Remark::Sso) => {
+            not_mine("no AWS credentials: the profile's SSO session is not valid any more, or gives none for its role")
+                .with_hint("run `aws sso login`")
+        }
+        Some(_) if remark == Some(Remark::Missing) && profile.is_none() => {
+            not_mine("no AWS credentials: AWS_PROFILE, or a source_profile, names a profile that does not exist")
+                .with_hint("add the profile to ~/.aws/config, or name another one")
+        }
         Some(Credentials::CredentialsNotLoaded(_) | Credentials::InvalidConfiguration(_)) if profile.is_some() => {
             not_mine("no AWS credentials in the profile that the file names")
                 .with_hint("add the profile to ~/.aws/config")
@@ -121,7 +146,6 @@ fn of_chain(error: &SdkError<DecryptError, HttpResponse>, profile: Option<&str>)
             not_mine("the AWS configuration has no usable credentials: check the profile and ~/.aws/config")
                 .with_hint(HINT)
         }
-        Some(Credentials::ProviderTimedOut(_)) => unavailable("the source of AWS credentials does not answer"),
         Some(_) => not_mine("the AWS credentials could not be obtained").with_hint(HINT),
         None => unavailable("no connection could be made"),
     }
@@ -142,7 +166,7 @@ where
     let code = service.err().code().filter(|code| is_code(code)).unwrap_or("no error code");
     Some(match status {
         300..=399 => denied(&format!("STS answered with a redirect (HTTP {status}), which is not followed")),
-        429 | 500..=599 => unavailable(&format!("STS is unavailable (HTTP {status}, {code})")),
+        _ if is_temporary(status) => unavailable(&format!("STS is unavailable (HTTP {status}, {code})")),
         _ => denied(&format!("STS gave no credentials for the role ({code})"))
             .with_hint("allow sts:AssumeRole, and this principal in the trust policy of the role"),
     })

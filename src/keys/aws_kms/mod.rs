@@ -10,12 +10,15 @@
 mod connector;
 mod explain;
 mod process;
+mod profile;
+mod retry;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::identity::IdentityCache;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -32,6 +35,7 @@ use rustix::fs::FileType;
 use tokio::sync::OnceCell;
 
 use self::process::Role;
+use self::profile::Remark;
 use super::directory::{Fields, KeyDirectory, KeyFileKind};
 use super::local::{self, KeyFileError};
 use super::net::{Network, Roots, TlsConfig, TlsError, decode_base64, denied, not_mine, unavailable};
@@ -99,7 +103,10 @@ impl<'env> AwsKms<'env> {
         };
         match tokio::time::timeout_at(network.call_deadline().into(), call).await {
             Err(_) => Err(unavailable("no answer in time")),
-            Ok(Err(error)) => Err(explain::refusal(&error, profile)),
+            Ok(Err(error)) => {
+                let remark = if error.raw_response().is_none() { Remark::find(profile).await } else { None };
+                Err(explain::refusal(&error, profile, remark))
+            }
             Ok(Ok(reply)) => match reply.plaintext {
                 Some(share) => Ok(KeyShare(Secret::new(share.into_inner()))),
                 None => Err(denied("the answer of KMS holds no plaintext")),
@@ -206,7 +213,11 @@ impl AwsKms<'_> {
         let mut chain = None;
         if let Some(own) = own {
             loader = loader.credentials_provider(SharedCredentialsProvider::new(own.clone()));
-        } else if let Some(found) = self.credential_process(profile).await {
+        } else if profile.is_none() && self.has_keys() {
+            // The first link of the SDK's chain. The others would set up a client of STS that nobody needs, which takes as
+            // long as all the rest.
+            loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
+        } else if let Some(found) = process::Chain::load(profile).await {
             loader = loader
                 .credentials_provider(SharedCredentialsProvider::new(found.provider(self.environment, self.policy)));
             chain = Some(found);
@@ -227,17 +238,14 @@ impl AwsKms<'_> {
             let role = Role { arn: arn.clone(), external_id: None, session_name: Some(session_name) };
             config = assume(&role, region, &config).await;
         }
-        Client::new(&config)
+        let config = aws_sdk_kms::config::Builder::from(&config);
+        Client::from_conf(config.retry_classifier(retry::TemporaryStatus).build())
     }
 
-    /// The program that the profile's credentials begin with. Keys in the environment beat every profile but one that the
-    /// file names.
-    async fn credential_process(&self, profile: Option<&str>) -> Option<process::Chain> {
-        let is_set = |name: &str| self.environment.non_empty(name).is_some();
-        if profile.is_none() && is_set("AWS_ACCESS_KEY_ID") && is_set("AWS_SECRET_ACCESS_KEY") {
-            return None;
-        }
-        process::Chain::load(profile).await
+    /// Whether there are keys in the environment: they beat every profile but one that the file names.
+    fn has_keys(&self) -> bool {
+        let is_set = |name: &str| self.environment.non_empty(name).is_some_and(|value| !value.trim().is_empty());
+        is_set("AWS_ACCESS_KEY_ID") && is_set("AWS_SECRET_ACCESS_KEY")
     }
 }
 

@@ -10,11 +10,13 @@ use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use memchr::memmem;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::pkcs12::{Pkcs12, Problem};
 use crate::keys::net::{AssertionKey, JwtAlgorithm, issued_at};
 
 /// How long an assertion is valid, in seconds.
@@ -31,21 +33,27 @@ pub(super) struct ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// Reads certificate and key from one PEM text.
+    /// Reads certificates and their key from a PEM text or a PKCS#12 file. `password` is for the latter; a key in PEM behind a
+    /// password is refused, as in Go.
     ///
     /// # Errors
-    /// Fixed words: no PEM, encrypted, no certificate.
-    pub(super) fn from_pem(pem: &[u8], sends_chain: bool) -> Result<Self, &'static str> {
-        // A SEQUENCE in binary.
-        if pem.first() == Some(&0x30) {
-            return Err("is not PEM (convert it: openssl pkcs12 -in FILE -out PEM -nodes)");
-        }
-        let key = AssertionKey::from_pem(pem)?;
-        let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
-        let chain: Vec<Vec<u8>> = certificates.map(|certificate| certificate.as_ref().to_vec()).collect();
+    /// Fixed words: neither, encrypted, wrong password, no certificate, none of the key.
+    pub(super) fn read(content: &[u8], password: &str, sends_chain: bool) -> Result<Self, &'static str> {
+        let (key, mut chain) = if memmem::find(content, b"-----BEGIN ").is_some() {
+            let key = AssertionKey::from_pem(content)?;
+            let certificates = CertificateDer::pem_slice_iter(content).filter_map(Result::ok);
+            (key, certificates.map(|certificate| certificate.as_ref().to_vec()).collect())
+        } else {
+            let found = Pkcs12::read(content, password).map_err(Problem::words)?;
+            (AssertionKey::from_pkcs8(found.key.expose())?, found.certificates)
+        };
         if chain.is_empty() {
             return Err("holds no certificate");
         }
+        // Windows writes those of the authorities first.
+        let own = chain.iter().position(|certificate| key.is_of(certificate));
+        let own = chain.remove(own.ok_or("holds no certificate of its private key")?);
+        chain.insert(0, own);
         Ok(Self { key, chain, sends_chain, audience: String::new(), application: String::new() })
     }
 

@@ -1,5 +1,6 @@
 //! Credentials for Azure: those of the key directory, else in the order of `DefaultAzureCredential`: environment, workload
-//! identity, managed identity, Azure CLI, Azure Developer CLI. The Rust SDK has no such chain.
+//! identity, managed identity, Azure CLI, Azure Developer CLI. The Rust SDK has no such chain. What sops has beyond that is
+//! named where nothing else is found ([`PassedOver`]).
 
 use std::fmt;
 use std::path::Path;
@@ -18,6 +19,8 @@ use azure_identity::{
 use super::certificate::ClientCertificate;
 use super::cli::{AzureCli, Cli, CliError};
 use super::federated::FederatedToken;
+use super::kind::{Kind, kinds};
+use super::missing::{NoCredential, PassedOver};
 use crate::environment::Environment;
 use crate::keys::directory::{Fields, KeyDirectory, KeyFileKind};
 use crate::keys::exec::ProgramError;
@@ -30,81 +33,6 @@ pub(super) const HINT: &str = "give this process an Azure identity: workload ide
 
 /// Longest time that the Azure CLI has; it is slow to start.
 const AZURE_CLI: Duration = Duration::from_secs(15);
-
-/// One kind of credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    AzureCli,
-    AzureDeveloperCli,
-    ClientCertificate,
-    ClientSecret,
-    ManagedIdentity,
-    WorkloadIdentity,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::AzureCli => "Azure CLI",
-            Self::AzureDeveloperCli => "Azure Developer CLI",
-            Self::ClientCertificate => "AZURE_CLIENT_CERTIFICATE_PATH",
-            Self::ClientSecret => "AZURE_CLIENT_SECRET",
-            Self::ManagedIdentity => "managed identity",
-            Self::WorkloadIdentity => "AZURE_FEDERATED_TOKEN_FILE",
-        }
-    }
-
-    /// Whether it is worth trying, and whether the operator chose it by setting its variables.
-    fn is_configured(self, environment: &Environment) -> bool {
-        let is_set = |name: &str| environment.non_empty(name).is_some();
-        let is_application = is_set("AZURE_TENANT_ID") && is_set("AZURE_CLIENT_ID");
-        match self {
-            Self::AzureCli | Self::AzureDeveloperCli => false,
-            Self::ClientCertificate => is_application && is_set("AZURE_CLIENT_CERTIFICATE_PATH"),
-            Self::ClientSecret => is_application && is_set("AZURE_CLIENT_SECRET"),
-            Self::ManagedIdentity => is_set("IDENTITY_ENDPOINT"),
-            Self::WorkloadIdentity => is_application && is_set("AZURE_FEDERATED_TOKEN_FILE"),
-        }
-    }
-
-    /// Whether `AZURE_TOKEN_CREDENTIALS` leaves it in.
-    fn is_selected(self, selection: Option<&str>) -> bool {
-        let Some(selection) = selection else { return true };
-        match selection.to_ascii_lowercase().as_str() {
-            "prod" => !matches!(self, Self::AzureCli | Self::AzureDeveloperCli),
-            "dev" => matches!(self, Self::AzureCli | Self::AzureDeveloperCli),
-            "azureclicredential" => self == Self::AzureCli,
-            "azuredeveloperclicredential" => self == Self::AzureDeveloperCli,
-            "environmentcredential" => matches!(self, Self::ClientCertificate | Self::ClientSecret),
-            "managedidentitycredential" => self == Self::ManagedIdentity,
-            "workloadidentitycredential" => self == Self::WorkloadIdentity,
-            _ => false,
-        }
-    }
-}
-
-/// The kinds to try, in order. One that the operator configured is the only one: if it fails, that is the answer.
-fn kinds(environment: &Environment, policy: KeyPolicy) -> Vec<Kind> {
-    let selection = environment.non_empty("AZURE_TOKEN_CREDENTIALS");
-    let all = [
-        Kind::ClientSecret,
-        Kind::ClientCertificate,
-        Kind::WorkloadIdentity,
-        Kind::ManagedIdentity,
-        Kind::AzureCli,
-        Kind::AzureDeveloperCli,
-    ];
-    let mut kinds: Vec<Kind> = all.into_iter().filter(|kind| kind.is_selected(selection)).collect();
-    if let Some(configured) = kinds.iter().copied().find(|kind| kind.is_configured(environment)) {
-        return vec![configured];
-    }
-    kinds.retain(|kind| match kind {
-        Kind::AzureCli | Kind::AzureDeveloperCli => policy.allow_exec,
-        Kind::ManagedIdentity => true,
-        Kind::ClientCertificate | Kind::ClientSecret | Kind::WorkloadIdentity => false,
-    });
-    kinds
-}
 
 /// The places that are looked at.
 pub(super) fn places(environment: &Environment, policy: KeyPolicy, directory: &KeyDirectory) -> Vec<KeySource> {
@@ -135,8 +63,10 @@ impl Settings {
                 let sends_chain = environment
                     .non_empty("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")
                     .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
-                let pem = local::read(Path::new(path), deadline).map_err(|error| error.words());
-                let certificate = pem.and_then(|pem| ClientCertificate::from_pem(pem.expose(), sends_chain));
+                let password = environment.non_empty("AZURE_CLIENT_CERTIFICATE_PASSWORD").unwrap_or_default();
+                let content = local::read(Path::new(path), deadline).map_err(|error| error.words());
+                let certificate =
+                    content.and_then(|content| ClientCertificate::read(content.expose(), password, sends_chain));
                 Some(certificate.map_err(|why| {
                     format!("{} {why}", local::named("AZURE_CLIENT_CERTIFICATE_PATH", Path::new(path)))
                 })?)
@@ -180,7 +110,7 @@ impl Settings {
             }
             if let Some(pem) = text("clientCertificate") {
                 let sends_chain = fields.get("clientCertificateSendChain") == Some("true");
-                let certificate = Some(ClientCertificate::from_pem(pem.as_bytes(), sends_chain)?);
+                let certificate = Some(ClientCertificate::read(pem.as_bytes(), "", sends_chain)?);
                 let settings = Self { tenant, application, certificate, authority, ..Self::default() };
                 return Ok((Kind::ClientCertificate, settings));
             }
@@ -200,6 +130,7 @@ impl Settings {
 pub(super) struct Chain {
     links: Vec<Link>,
     chosen: OnceLock<usize>,
+    passed_over: Vec<PassedOver>,
 }
 
 struct Link {
@@ -209,11 +140,6 @@ struct Link {
     limit: Duration,
     credential: Arc<dyn TokenCredential>,
 }
-
-/// No credential gave a token, and none was configured.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("no Azure credentials (environment, workload identity, managed identity, Azure CLI){}", .0.map(|error| format!("; {error}")).unwrap_or_default())]
-pub(super) struct NoCredential(Option<CliError>);
 
 impl Chain {
     /// Finds what is there; asks no server yet.
@@ -233,9 +159,9 @@ impl Chain {
             let credential = settings.credential(kind, environment, policy, options());
             let credential = credential.map_err(|_| unusable(file.name.as_str()))?;
             let link = Link { kind, is_final: true, limit: limits::NETWORK_CALL, credential };
-            return Ok(Self { links: vec![link], chosen: OnceLock::new() });
+            return Ok(Self { links: vec![link], chosen: OnceLock::new(), passed_over: Vec::new() });
         }
-        let mut links = Vec::new();
+        let (mut links, mut passed_over) = (Vec::new(), PassedOver::find(environment, policy));
         for kind in kinds(environment, policy) {
             let limit = match kind {
                 Kind::AzureCli | Kind::AzureDeveloperCli => AZURE_CLI,
@@ -243,14 +169,18 @@ impl Chain {
                 _ => limits::NETWORK_CALL,
             };
             let settings = Settings::of_environment(environment, kind, deadline).map_err(|why| refuse(&why))?;
-            let credential = settings.credential(kind, environment, policy, options());
-            let credential = credential.map_err(|_| unusable(kind.name()))?;
-            links.push(Link { kind, is_final: kind.is_configured(environment), limit, credential });
+            let is_final = kind.is_configured(environment);
+            match settings.credential(kind, environment, policy, options()) {
+                Ok(credential) => links.push(Link { kind, is_final, limit, credential }),
+                // The SDK knows these machines and has nothing for them.
+                Err(_) if kind == Kind::ManagedIdentity && !is_final => passed_over.push(PassedOver::Machine),
+                Err(_) => return Err(unusable(kind.name())),
+            }
         }
         if links.is_empty() {
-            return Err(refuse(&NoCredential(None).to_string()));
+            return Err(refuse(&NoCredential { cli: None, passed_over }.to_string()));
         }
-        Ok(Self { links, chosen: OnceLock::new() })
+        Ok(Self { links, chosen: OnceLock::new(), passed_over })
     }
 }
 
@@ -338,20 +268,14 @@ impl TokenCredential for Chain {
                 Err(_) => {}
             }
         }
-
-        Err(Error::with_error(ErrorKind::Credential, NoCredential(cli), "no token"))
+        let none = NoCredential { cli, passed_over: self.passed_over.clone() };
+        Err(Error::with_error(ErrorKind::Credential, none, "no token"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn found(variables: &[(&str, &str)], allow_exec: bool) -> Vec<&'static str> {
-        let environment = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())), None);
-        let policy = KeyPolicy { allow_exec, ..KeyPolicy::default() };
-        kinds(&environment, policy).into_iter().map(Kind::name).collect()
-    }
 
     #[test]
     fn reads_what_flux_reads() {
@@ -369,30 +293,5 @@ mod tests {
         assert_eq!(kind("clientId: some-client-id"), Ok(Kind::ManagedIdentity));
         assert_eq!(kind("authorityHost: https://example.com"), Err(()));
         assert_eq!(kind("some string"), Err(()));
-    }
-
-    #[test]
-    fn what_is_configured_is_used_alone() {
-        let application = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c")];
-        let with = |more: &[(&'static str, &'static str)]| found(&[&application, more].concat(), true);
-        assert_eq!(with(&[("AZURE_CLIENT_SECRET", "s")]), ["AZURE_CLIENT_SECRET"]);
-        assert_eq!(with(&[("AZURE_CLIENT_CERTIFICATE_PATH", "/c")]), ["AZURE_CLIENT_CERTIFICATE_PATH"]);
-        assert_eq!(with(&[("AZURE_FEDERATED_TOKEN_FILE", "/f")]), ["AZURE_FEDERATED_TOKEN_FILE"]);
-        assert_eq!(with(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1")]), ["managed identity"]);
-        assert_eq!(with(&[]), ["managed identity", "Azure CLI", "Azure Developer CLI"]);
-    }
-
-    #[test]
-    fn no_program_is_run_where_none_may_be() {
-        assert_eq!(found(&[], false), ["managed identity"]);
-        assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "dev")], false), [""; 0]);
-    }
-
-    #[test]
-    fn the_operator_may_leave_kinds_out() {
-        assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")], true), [""; 0]);
-        assert_eq!(found(&[("AZURE_TOKEN_CREDENTIALS", "prod")], true), ["managed identity"]);
-        let azd = [("AZURE_TOKEN_CREDENTIALS", "AzureDeveloperCLICredential")];
-        assert_eq!(found(&azd, true), ["Azure Developer CLI"]);
     }
 }

@@ -9,6 +9,9 @@ mod certificate;
 mod cli;
 mod credentials;
 mod federated;
+mod kind;
+mod missing;
+mod pkcs12;
 mod target;
 mod transport;
 
@@ -24,7 +27,8 @@ use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use self::credentials::{Chain, NoCredential};
+use self::credentials::Chain;
+use self::missing::NoCredential;
 use super::directory::KeyDirectory;
 use super::net::{CallError, Network, clock_hint, denied, is_code, not_mine, unavailable};
 use super::order::lock;

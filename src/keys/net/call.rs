@@ -54,7 +54,7 @@ impl Reply {
         loop {
             let outcome = attempt_once(make(), until).await;
             let wait = match &outcome {
-                Ok(reply) if reply.is_temporary() => {
+                Ok(reply) if is_temporary(reply.status) => {
                     let asked_for = reply.retry_after().unwrap_or_default();
                     if asked_for > limits::NETWORK_RETRY_AFTER {
                         return outcome;
@@ -64,7 +64,7 @@ impl Reply {
                 Err(CallError::Broken | CallError::Connect | CallError::TimedOut) => Duration::ZERO,
                 _ => return outcome,
             };
-            let wait = wait + random_part(pause);
+            let wait = wait + random_pause(pause);
             if attempt >= limits::NETWORK_ATTEMPTS || Instant::now() + wait >= until {
                 return outcome;
             }
@@ -74,14 +74,8 @@ impl Reply {
         }
     }
 
-    fn is_temporary(&self) -> bool {
-        matches!(self.status, 408 | 429 | 500..=599)
-    }
-
-    /// How many seconds the service asks to stay away; dates are not read.
     fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        seconds_to_wait(self.headers.get(RETRY_AFTER)?.to_str().ok()?)
     }
 
     /// The reason for a status that is not 200, with the error code that the service gave, if it is one.
@@ -93,8 +87,8 @@ impl Reply {
                 denied(&format!("the service answered with a redirect (HTTP {status}), which is not followed"))
             }
             401 | 403 => denied(&format!("permission denied (HTTP {status}{code})")),
-            429 => unavailable(&format!("too many requests (HTTP {status}{code})")),
-            _ if self.is_temporary() => unavailable(&format!("the service is unavailable (HTTP {status}{code})")),
+            TOO_MANY_REQUESTS => unavailable(&format!("too many requests (HTTP {status}{code})")),
+            _ if is_temporary(status) => unavailable(&format!("the service is unavailable (HTTP {status}{code})")),
             _ => denied(&format!("the service refused (HTTP {status}{code})")),
         }
     }
@@ -184,8 +178,21 @@ fn classify(error: &reqwest::Error) -> CallError {
     }
 }
 
+/// HTTP status of a service that is asked too often.
+pub(in crate::keys) const TOO_MANY_REQUESTS: u16 = 429;
+
+/// Whether the same question may have an answer a little later.
+pub(in crate::keys) fn is_temporary(status: u16) -> bool {
+    matches!(status, 408 | TOO_MANY_REQUESTS | 500..=599)
+}
+
+/// How long a service asks to stay away, from its `Retry-After`; dates are not read.
+pub(in crate::keys) fn seconds_to_wait(retry_after: &str) -> Option<Duration> {
+    retry_after.trim().parse().ok().map(Duration::from_secs)
+}
+
 /// A random time up to `most`.
-fn random_part(most: Duration) -> Duration {
+pub(in crate::keys) fn random_pause(most: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8) % 1000;
     most.mul_f64(f64::from(u32::try_from(random).unwrap_or_default()) / 1000.0)
 }
@@ -207,7 +214,7 @@ mod tests {
     #[test]
     fn pauses_at_random_but_never_longer() {
         let most = Duration::from_millis(400);
-        let pauses: Vec<_> = (0..32).map(|_| random_part(most)).collect();
+        let pauses: Vec<_> = (0..32).map(|_| random_pause(most)).collect();
         assert!(pauses.iter().all(|pause| *pause <= most) && pauses.iter().any(|pause| *pause != pauses[0]));
     }
 }

@@ -34,11 +34,30 @@ impl AssertionKey {
             let is_encrypted = pem.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
             return Err(if is_encrypted { "holds a private key behind a passphrase" } else { "holds no private key" });
         };
-        let key = any_supported_type(&key).map_err(|_| "holds a private key that cannot be read")?;
+        Self::new(&key)
+    }
+
+    /// Reads a PKCS#8 key in DER.
+    ///
+    /// # Errors
+    /// Fixed words: malformed, not RSA.
+    #[cfg(feature = "azure")]
+    pub(in crate::keys) fn from_pkcs8(key: &[u8]) -> Result<Self, &'static str> {
+        Self::new(&PrivateKeyDer::Pkcs8(key.into()))
+    }
+
+    fn new(key: &PrivateKeyDer<'_>) -> Result<Self, &'static str> {
+        let key = any_supported_type(key).map_err(|_| "holds a private key that cannot be read")?;
         match key.algorithm() {
             rustls::SignatureAlgorithm::RSA => Ok(Self(key)),
             _ => Err("holds a private key that is not RSA"),
         }
+    }
+
+    /// Whether a certificate, in DER, is for this key: it holds the public half as it stands there.
+    #[cfg(feature = "azure")]
+    pub(in crate::keys) fn is_of(&self, certificate: &[u8]) -> bool {
+        self.0.public_key().is_some_and(|public| memchr::memmem::find(certificate, &public).is_some())
     }
 
     /// `HEADER.CLAIMS.SIGNATURE`; `header` is what there is beside `alg` and `typ`.

@@ -20,9 +20,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use tokio::runtime::{Builder, Runtime};
 
-#[cfg(feature = "aws")]
-pub(super) use self::call::exchange;
 pub(super) use self::call::{CallError, Reply, is_code};
+#[cfg(feature = "aws")]
+pub(super) use self::call::{TOO_MANY_REQUESTS, exchange, is_temporary, random_pause, seconds_to_wait};
 #[cfg(any(feature = "azure", feature = "gcp"))]
 pub(super) use self::clock::clock_hint;
 #[cfg(any(feature = "azure", feature = "gcp"))]

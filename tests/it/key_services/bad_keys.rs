@@ -80,7 +80,7 @@ fn places(server: &StandIn) -> Vec<Place> {
     })
     .to_string();
     let application = [("AZURE_TENANT_ID", "tenant"), ("AZURE_CLIENT_ID", "client")];
-    let certificate = [issuers::CERTIFICATE, issuers::KEY].concat();
+    let certificate = [issuers::CERTIFICATE, issuers::KEY].concat().into_bytes();
     let profile = format!("[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = {}\n", token());
     let role =
         [("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/irsa"), ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")];
@@ -92,7 +92,14 @@ fn places(server: &StandIn) -> Vec<Place> {
         of(Service::Vault, "SSL_CERT_FILE", server.certificate.as_bytes(), &[], false),
         of(Service::Gcp, "GOOGLE_APPLICATION_CREDENTIALS", account.as_bytes(), &[], false),
         of(Service::Gcp, "GOOGLE_CREDENTIALS", account.as_bytes(), &[], false),
-        of(Service::Azure, "AZURE_CLIENT_CERTIFICATE_PATH", certificate.as_bytes(), &application, false),
+        of(Service::Azure, "AZURE_CLIENT_CERTIFICATE_PATH", &certificate, &application, false),
+        of(
+            Service::Azure,
+            "AZURE_CLIENT_CERTIFICATE_PATH",
+            &issuers::pkcs12("", &[]).unwrap_or(certificate),
+            &application,
+            false,
+        ),
         of(
             Service::Azure,
             "AZURE_FEDERATED_TOKEN_FILE",
@@ -419,33 +426,34 @@ fn a_thousand_recipients_are_tried_and_more_are_refused() {
     }
 }
 
-/// The identity of an application as Azure hands it out: PKCS#12, which has to be converted, and how is said.
+/// The identity of an application in PKCS#12: what cannot be used is told from what is broken, with the way to convert it.
 #[test]
-fn a_certificate_in_pkcs12_is_refused_with_the_way_to_convert_it() {
+fn a_certificate_in_pkcs12_that_is_no_use_says_why() {
     let server = StandIn::start();
     let Some(file) = encrypted(&[Service::Azure], &server) else { return };
-    let make = |password: &str| {
-        let case = Case::new().file("pair.pem", [issuers::CERTIFICATE, issuers::KEY].concat());
-        let made = Command::new("openssl")
-            .args(["pkcs12", "-export", "-in", "pair.pem", "-passout", &format!("pass:{password}"), "-out", "pair.p12"])
-            .current_dir(case.root())
-            .output();
-        made.is_ok_and(|made| made.status.success()).then(|| std::fs::read(case.root().join("pair.p12")).expect("made"))
-    };
-    if tool("sops").is_none() || make("").is_none() {
-        return crate::harness::skip("openssl makes no PKCS#12");
-    }
-    for password in ["", CANARY] {
+    let Some(good) = issuers::pkcs12(CANARY, &[]) else { return };
+    let Some(strange) = issuers::pkcs12(CANARY, &["-keypbe", "PBE-SHA1-2DES"]) else { return };
+    let half = good.get(..good.len() / 2).expect("half").to_vec();
+    let mut damaged = good.clone();
+    damaged[good.len() / 2] ^= 1;
+    for (content, password, reason) in [
+        (good.clone(), "", "is behind a password (set AZURE_CLIENT_CERTIFICATE_PASSWORD)"),
+        (good, "another one", "is not opened by AZURE_CLIENT_CERTIFICATE_PASSWORD, or is damaged"),
+        (damaged, CANARY, "is not opened by AZURE_CLIENT_CERTIFICATE_PASSWORD, or is damaged"),
+        (half, CANARY, "is neither PEM nor a whole PKCS#12 file"),
+        (strange, CANARY, "not supported (convert it: openssl pkcs12 -in FILE -out PEM -nodes)"),
+    ] {
         let case = with(Case::new(), &server, Service::Azure.environment_without_credentials(&server));
         let path = case.root().join("pair.p12");
         let case = case
-            .file("pair.p12", make(password).expect("made before"))
+            .file("pair.p12", content)
             .file("secret.enc.yaml", &file)
             .file("generator.yaml", format!("{GENERATOR}files: [secret.enc.yaml]\n"))
             .arg("generator.yaml")
             .env("AZURE_CLIENT_CERTIFICATE_PATH", path)
             .env("AZURE_CLIENT_CERTIFICATE_PASSWORD", password);
         let message = case.run().failure(6);
-        assert!(message.contains("openssl pkcs12 -in FILE -out PEM -nodes"), "{message}");
+        assert!(message.contains(reason), "{reason}: {message}");
     }
+    assert_eq!(server.decryptions(), 0);
 }

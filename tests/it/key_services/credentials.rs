@@ -1,13 +1,17 @@
 //! Where credentials come from: each source with the real sops and with unsops, against the same issuer.
 
+use std::collections::BTreeSet;
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::issuers::{self, SUBJECT_TOKEN};
-use super::stand_in::{Behaviour, StandIn, token};
+use super::stand_in::{Behaviour, Request, StandIn, token};
 use super::{GENERATOR, Service, encrypted, with};
 use crate::endurance::figure;
 use crate::harness::{CANARY, Case, Run, tool};
@@ -232,11 +236,39 @@ fn azure_client_certificate() {
     for (pem, reason) in [
         (issuers::KEY, "holds no certificate"),
         (issuers::CERTIFICATE, "holds no private key"),
-        ("\u{30}\u{1}", "is not PEM"),
+        ("\u{30}\u{1}", "is neither PEM nor a whole PKCS#12 file"),
     ] {
         let (message, _) = Attempt::refused(with_certificate(pem), 6);
         assert!(message.contains(reason), "{reason}: {message}");
     }
+}
+
+/// Go reads the old protection only; the new one is what openssl writes by itself.
+#[test]
+fn azure_client_certificate_in_pkcs12() {
+    let server = StandIn::start();
+    let Some(attempt) = Attempt::new(&server, Service::Azure) else { return };
+    let with_file = |password: &str, content: Vec<u8>| {
+        let case = attempt.case();
+        let path = case.root().join("certificate.pfx");
+        let case = case.file("certificate.pfx", content).env("AZURE_CLIENT_CERTIFICATE_PATH", path);
+        if password.is_empty() { case } else { case.env("AZURE_CLIENT_CERTIFICATE_PASSWORD", password) }
+    };
+    for password in ["", CANARY] {
+        for way in [&["-legacy"][..], &["-legacy", "-descert"]] {
+            let Some(content) = issuers::pkcs12(password, way) else { return };
+            attempt.opens(with_file(password, content.clone()));
+            attempt.opens(with_file(password, content).env("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", "true"));
+        }
+        let Some(content) = issuers::pkcs12(password, &[]) else { return };
+        attempt.opens_with_unsops(with_file(password, content));
+    }
+    // Beside it, the authority's; and it comes first, as Windows has it.
+    let authority = attempt.server.certificate.clone();
+    let pem = format!("{authority}{}{}", issuers::CERTIFICATE, issuers::KEY);
+    attempt.opens(with_file("", pem.into_bytes()));
+    let (message, _) = Attempt::refused(with_file("", format!("{authority}{}", issuers::KEY).into_bytes()), 6);
+    assert!(message.contains("holds no certificate of its private key"), "{message}");
 }
 
 #[test]
@@ -276,7 +308,20 @@ fn azure_cli() {
         assert!(message.contains(reason), "{reason}: {message}");
     }
     let (message, _) = Attempt::refused(with_az(&good).env("UNSOPS_NO_EXEC", "1"), 6);
-    assert!(message.contains("no Azure credentials"), "{message}");
+    assert!(message.contains("az and azd were not run (key programs are switched off)"), "{message}");
+
+    // Machines whose managed identity we do not have: the person who works there has logged in.
+    for machine in [&["MSI_ENDPOINT"][..], &["MSI_ENDPOINT", "MSI_SECRET"], &["IDENTITY_ENDPOINT", "IMDS_ENDPOINT"]] {
+        let there = |case: Case| machine.iter().fold(case, |case, name| case.env(name, "http://127.0.0.1:9/"));
+        // The real sops takes the endpoint's refusal for an answer.
+        attempt.opens_with_unsops(there(with_az(&good)).env("AZURE_TOKEN_CREDENTIALS", ""));
+        let case = there(with_az(&good)).env("AZURE_TOKEN_CREDENTIALS", "prod");
+        let (message, _) = Attempt::refused(case, 6);
+        assert!(message.contains("; the managed identity of Azure Arc, Cloud Shell"), "{message}");
+    }
+    let case = with_az(&good).env("AZURE_TOKEN_CREDENTIALS", "AzurePowerShellCredential");
+    let (message, _) = Attempt::refused(case, 6);
+    assert!(message.contains("; Azure PowerShell is not supported"), "{message}");
 }
 
 #[test]
@@ -356,6 +401,90 @@ fn aws_sso_cache() {
     let cache = "home/.aws/sso/cache/34c6fceca75e456f25e7e99531e2425c6c1de443.json";
     let case = case.file(cache, cached.to_string()).file("config", config);
     attempt.opens(case.env("HOME", home).env("AWS_CONFIG_FILE", path));
+}
+
+/// Which hosts are asked, in every partition and with FIPS: those that the real sops asks. A proxy that refuses says which.
+#[test]
+fn aws_hosts_of_partitions_and_fips() {
+    let server = StandIn::start();
+    let Some(attempt) = Attempt::new(&server, Service::Aws) else { return };
+    let sops = tool("sops").expect("it encrypted the file");
+    let proxy = Refusing::start();
+    let (fips, dual_stack) = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT");
+    for (partition, region, variable, host) in [
+        ("aws", "eu-central-2", "", "kms.eu-central-2.amazonaws.com:443"),
+        ("aws", "us-east-1", fips, "kms-fips.us-east-1.amazonaws.com:443"),
+        ("aws", "us-east-1", dual_stack, "kms.us-east-1.api.aws:443"),
+        ("aws-us-gov", "us-gov-west-1", fips, "kms-fips.us-gov-west-1.amazonaws.com:443"),
+        ("aws-cn", "cn-north-1", "", "kms.cn-north-1.amazonaws.com.cn:443"),
+        ("aws-eusc", "eusc-de-east-1", "", "kms.eusc-de-east-1.amazonaws.eu:443"),
+    ] {
+        let file = attempt.file.replace("arn:aws:kms:us-east-1:", &format!("arn:{partition}:kms:{region}:"));
+        let case = Case::new()
+            .file("secret.enc.yaml", file)
+            .file("generator.yaml", format!("{GENERATOR}files: [secret.enc.yaml]\n"))
+            .env("HTTPS_PROXY", format!("http://{}", proxy.address))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ACCESS_KEY_ID", "AKIATEST")
+            .env("AWS_SECRET_ACCESS_KEY", token())
+            .env(if variable.is_empty() { "AWS_USE_NOTHING" } else { variable }, "true")
+            .arg("generator.yaml");
+        case.run().failure(8);
+        let ours = proxy.asked();
+        case.only_args(["decrypt", "secret.enc.yaml"]).run_unchecked(&sops);
+        assert_eq!((ours, proxy.asked()), ([host.to_owned()].into(), [host.to_owned()].into()));
+    }
+}
+
+/// A proxy that lets nobody through, and notes where they wanted to go.
+struct Refusing {
+    address: SocketAddr,
+    asked: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Refusing {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let asked = Arc::new(Mutex::new(BTreeSet::new()));
+        let noted = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let Some(request) = Request::read(&mut BufReader::new(&mut stream)) else { continue };
+                noted.lock().expect("no panic").insert(request.path);
+                _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn asked(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.asked.lock().expect("no panic"))
+    }
+}
+
+/// Profiles that give nothing, each with the next step.
+#[test]
+fn aws_profiles_that_are_no_use_say_why() {
+    let server = StandIn::start();
+    let Some(attempt) = Attempt::new(&server, Service::Aws) else { return };
+    let config = "[profile console]\nlogin_session = arn:aws:iam::111122223333:user/me\n\
+        [profile role]\nrole_arn = arn:aws:iam::111122223333:role/r\nsource_profile = gone\n\
+        [profile dev]\nsso_session = dev\nsso_account_id = 111122223333\nsso_role_name = reader\n\
+        [sso-session dev]\nsso_region = us-east-1\nsso_start_url = https://dev.awsapps.com/start\n";
+    for (profile, reason, step) in [
+        ("console", "`aws login`, which are not supported", "aws configure export-credentials --profile NAME"),
+        ("role", "names a profile that does not exist", "add the profile to ~/.aws/config"),
+        ("other", "names a profile that does not exist", "add the profile to ~/.aws/config"),
+        ("dev", "the profile's SSO session is not valid any more", "run `aws sso login`"),
+    ] {
+        let case = attempt.case();
+        let (home, path) = (case.root().join("home"), case.root().join("config"));
+        let case = case.file("config", config).file("home/empty", "").env("HOME", home).env("AWS_CONFIG_FILE", path);
+        let (message, _) = Attempt::refused(case.env("AWS_PROFILE", profile), 6);
+        assert!(message.contains(reason) && message.contains(step), "{profile}: {message}");
+    }
+    assert_eq!(server.decryptions(), 0);
 }
 
 #[test]

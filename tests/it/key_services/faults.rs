@@ -287,11 +287,11 @@ fn expected(target: Target, fault: Fault, times: usize) -> Option<(End, u64)> {
                 broken()
             }
         }
-        // AWS says 400 and a code where others say 429; that is repeated.
-        Fault::Status(429, None) if target.is_aws() => fails(8, 1, "unavailable (HTTP 429"),
         Fault::Status(..) if times < 3 => Some((End::Opens(times), LONG)),
         Fault::Status(429, Some("86400")) => fails(8, 1, "HTTP 429"),
-        Fault::Status(429 | 503, _) => fails(8, 3, ""),
+        // STS has been asked three times before our rule sees its answer.
+        Fault::Status(503, Some("86400")) => fails(8, if target == Target::Sts { 3 } else { 1 }, "HTTP 503"),
+        Fault::Status(429 | 501 | 503, _) => fails(8, 3, ""),
         Fault::Status(..) => fails(6, 1, ""),
         Fault::Redirect(_) if target.is_issuer() => fails(6, 1, "HTTP 3"),
         Fault::Redirect(_) => fails(6, 1, "a redirect (HTTP 3"),
@@ -333,6 +333,8 @@ fn faults() -> Vec<(Fault, usize)> {
         Fault::TruncateTls,
         Fault::GarbageForHttp,
         Fault::Status(429, None),
+        Fault::Status(429, Some("1")),
+        Fault::Status(501, None),
         Fault::Status(503, None),
         Fault::Status(503, Some("1")),
     ] {
@@ -359,6 +361,7 @@ fn faults() -> Vec<(Fault, usize)> {
             Fault::Informational,
             Fault::GarbageForHttp2,
             Fault::Status(429, Some("86400")),
+            Fault::Status(503, Some("86400")),
             Fault::Status(404, None),
             Fault::HugeBody,
             Fault::EndlessChunks,

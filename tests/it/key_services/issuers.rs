@@ -15,6 +15,19 @@ pub const KEY: &str = include_str!("../../keys/assertion.pem");
 /// A certificate for it.
 pub const CERTIFICATE: &str = include_str!("../../keys/assertion-cert.pem");
 
+/// Both as the real openssl exports them to PKCS#12; `None` after saying so where there is none.
+pub fn pkcs12(password: &str, way: &[&str]) -> Option<Vec<u8>> {
+    let folder = crate::harness::tests_dir().join("keys");
+    let mut command = std::process::Command::new("openssl");
+    command.args(["pkcs12", "-export", "-inkey", "assertion.pem", "-in", "assertion-cert.pem", "-passout"]);
+    let Ok(made) = command.arg(format!("pass:{password}")).args(way).current_dir(folder).output() else {
+        crate::harness::skip("openssl is not installed");
+        return None;
+    };
+    assert!(made.status.success(), "{way:?}: {}", String::from_utf8_lossy(&made.stderr));
+    Some(made.stdout)
+}
+
 /// What another provider's token looks like here.
 pub const SUBJECT_TOKEN: &str = "subject-token-of-the-cluster";
 
