@@ -87,6 +87,11 @@ impl<'a> Confinement<'a> {
         self.is_off || self.entered.as_ref().is_some_and(|(profile, _)| !profile.connects)
     }
 
+    /// Whether nothing was given up so far, because a program may have to be started.
+    pub fn is_held_back(&self) -> bool {
+        !self.is_off && self.entered.is_none()
+    }
+
     /// Gives up what keys of these kinds do not need. A second time it can only be more.
     pub fn enter(&mut self, kinds: KeyKinds) {
         if self.is_final() {

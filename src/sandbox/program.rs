@@ -38,17 +38,28 @@ pub(super) enum Check {
 }
 
 /// Verdicts by number.
-#[derive(Clone)]
 pub(super) struct Program {
     processor: u32,
-    verdicts: [Verdict; NUMBERS],
+    words: [Word; WORDS],
+    /// Numbers whose arguments are looked at.
+    checked: Vec<(usize, &'static Check)>,
+}
+
+/// The verdicts of numbers that share a word, one bit for each; those that are in no mask are unknown.
+#[derive(Clone, Copy, Default)]
+struct Word {
+    allow: u32,
+    check: u32,
+    kill: u32,
+    refuse: u32,
 }
 
 /// Numbers that may have a verdict of their own; those of today end below 500.
-const NUMBERS: usize = 512;
+const NUMBERS: usize = WORDS * WORD;
 
-/// Numbers that share a word.
+/// Numbers that share a word, and how many words there are.
 const WORD: usize = 32;
+const WORDS: usize = 16;
 
 // Operations of BPF: load a word of the call's description, a constant, or the word that was stored; store; move to the
 // other register, shift by it, keep bits; jump if greater or equal, if equal, if bits are set, always;
@@ -82,14 +93,31 @@ impl Program {
         } else {
             return None;
         };
-        Some(Self { processor, verdicts: [Verdict::Unknown; NUMBERS] })
+        Some(Self { processor, words: [Word::default(); WORDS], checked: Vec::with_capacity(16) })
     }
 
     /// Gives calls a verdict in the place of the one that they had.
     pub(super) fn set(&mut self, calls: &[libc::c_long], verdict: Verdict) {
         for call in calls {
-            if let Some(own) = usize::try_from(*call).ok().and_then(|call| self.verdicts.get_mut(call)) {
-                *own = verdict;
+            let Ok(number) = usize::try_from(*call) else { continue };
+            let Some(word) = self.words.get_mut(number / WORD) else { continue };
+            let bit = 1_u32 << (number % WORD);
+            let Word { allow, check, kill, refuse } = word;
+            if *check & bit != 0 {
+                self.checked.retain(|(known, _)| *known != number);
+            }
+            for mask in [&mut *allow, check, kill, refuse] {
+                *mask &= !bit;
+            }
+            match verdict {
+                Verdict::Allow => *allow |= bit,
+                Verdict::Check(own) => {
+                    *check |= bit;
+                    self.checked.push((number, own));
+                }
+                Verdict::Kill => *kill |= bit,
+                Verdict::Refuse => *refuse |= bit,
+                Verdict::Unknown => {}
             }
         }
     }
@@ -98,7 +126,7 @@ impl Program {
     pub(super) fn assemble(&self) -> Option<Vec<sock_filter>> {
         let mut code = Backwards::default();
         // All further numbers, those of the x32 table (bit 30) among them, are unknown.
-        let begin = code.decide(&self.verdicts, Verdict::Unknown)?;
+        let begin = code.decide(self, Verdict::Unknown)?;
         // A call by another table of numbers (32 bit).
         let other = code.label(Verdict::Kill)?;
         code.branch(IF_EQUAL, self.processor, begin, other)?;
@@ -109,15 +137,32 @@ impl Program {
     /// The instructions where `before` is in force already: the kernel takes the stricter of the two answers, so that only
     /// what has another verdict than there needs one here. `None` as of [`Self::assemble`].
     pub(super) fn assemble_beyond(&self, before: &Self) -> Option<Vec<sock_filter>> {
-        let mut verdicts = self.verdicts;
-        for (own, before) in verdicts.iter_mut().zip(&before.verdicts) {
-            if own == before {
-                *own = Verdict::Allow;
-            }
+        let mut words = self.words;
+        for (own, before) in words.iter_mut().zip(&before.words) {
+            let same = own.allow & before.allow | own.kill & before.kill | own.refuse & before.refuse;
+            let same = same | own.unknown() & before.unknown();
+            *own = Word {
+                allow: own.allow | same,
+                check: own.check & !same,
+                kill: own.kill & !same,
+                refuse: own.refuse & !same,
+            };
+        }
+        let mut beyond = Self { words, checked: self.checked.clone(), ..*self };
+        let same: Vec<usize> =
+            self.checked.iter().filter(|own| before.checked.contains(own)).map(|own| own.0).collect();
+        for number in same {
+            beyond.set(&[libc::c_long::try_from(number).ok()?], Verdict::Allow);
         }
         let mut code = Backwards::default();
-        code.decide(&verdicts, Verdict::Allow)?;
+        code.decide(&beyond, Verdict::Allow)?;
         Some(code.forwards())
+    }
+}
+
+impl Word {
+    fn unknown(self) -> u32 {
+        !(self.allow | self.check | self.kill | self.refuse)
     }
 }
 
@@ -156,12 +201,13 @@ impl Backwards {
     }
 
     /// Loads the number and decides by it.
-    fn decide(&mut self, verdicts: &[Verdict; NUMBERS], beyond: Verdict) -> Option<Label> {
+    fn decide(&mut self, program: &Program, beyond: Verdict) -> Option<Label> {
+        self.code.reserve(128);
         let beyond = self.label(beyond)?;
-        let mut words: Vec<(usize, Label)> = Vec::with_capacity(NUMBERS / WORD);
+        let mut words: Vec<(usize, Label)> = Vec::with_capacity(WORDS);
         // From the last to the first, as everything here.
-        for (place, word) in verdicts.chunks(WORD).enumerate().rev() {
-            let label = self.word(word)?;
+        for (place, word) in program.words.iter().enumerate().rev() {
+            let label = self.word(*word, place, &program.checked)?;
             if words.last().is_some_and(|(_, after)| *after == label) {
                 words.pop();
             }
@@ -201,25 +247,33 @@ impl Backwards {
     }
 
     /// Decides among the numbers of a word, by the bit that is stored.
-    fn word(&mut self, verdicts: &[Verdict]) -> Option<Label> {
-        let mut masks: Vec<(Verdict, u32)> = Vec::with_capacity(8);
-        for (place, verdict) in (0_u32..).zip(verdicts) {
-            let bit = 1_u32.checked_shl(place)?;
-            match masks.iter_mut().find(|(own, _)| own == verdict) {
-                Some((_, mask)) => *mask |= bit,
-                None => masks.push((*verdict, bit)),
-            }
-        }
+    fn word(&mut self, word: Word, place: usize, checked: &[(usize, &'static Check)]) -> Option<Label> {
         // What is asked for most is looked at first, that is, written last.
-        masks.sort_by_key(|(verdict, mask)| (*verdict == Verdict::Allow, mask.count_ones()));
-        let mut masks = masks.into_iter();
-        let mut otherwise = self.label(masks.next()?.0)?;
-        let is_alone = masks.len() == 0;
-        for (verdict, mask) in masks {
-            let so = self.label(verdict)?;
-            otherwise = self.branch(IF_SET, mask, so, otherwise)?;
+        let mut otherwise = None;
+        let unknown = word.unknown();
+        for (verdict, mask) in [(Verdict::Unknown, unknown), (Verdict::Kill, word.kill), (Verdict::Refuse, word.refuse)]
+        {
+            otherwise = self.unless(verdict, mask, otherwise)?;
         }
-        Some(if is_alone { otherwise } else { self.push(step(RECALL, 0)) })
+        for (number, check) in checked.iter().filter(|(number, _)| number / WORD == place) {
+            let bit = word.check & 1_u32 << (number % WORD);
+            otherwise = self.unless(Verdict::Check(check), bit, otherwise)?;
+        }
+        let whole = self.unless(Verdict::Allow, word.allow, otherwise)??;
+        let is_alone = [word.allow, word.kill, word.refuse, unknown].contains(&u32::MAX);
+        Some(if is_alone { whole } else { self.push(step(RECALL, 0)) })
+    }
+
+    /// Where these bits are sent to a verdict, and all others elsewhere; if there is nowhere else yet, all.
+    fn unless(&mut self, verdict: Verdict, mask: u32, otherwise: Option<Label>) -> Option<Option<Label>> {
+        if mask == 0 {
+            return Some(otherwise);
+        }
+        let so = self.label(verdict)?;
+        Some(Some(match otherwise {
+            None => so,
+            Some(otherwise) => self.branch(IF_SET, mask, so, otherwise)?,
+        }))
     }
 
     /// Where a verdict is carried out.

@@ -58,7 +58,8 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
         let rule = findings::find(id).ok_or_else(|| unknown_rule(Printable::new(id)))?;
         return Ok(text_output(explain(rule)));
     }
-    if args.policy.policy.is_some() {
+    if let Some(path) = &args.policy.policy {
+        confine::whole(env, &[args.paths.as_slice(), std::slice::from_ref(path)].concat())?;
         return policy::check(&args.policy, &args.paths, args.output == CheckOutput::Json, env);
     }
     let narrator = Narrator::of(args.more, args.quiet > 0, env);
