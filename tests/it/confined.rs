@@ -24,7 +24,7 @@ fn app() -> Case {
         )
         .fixture("enc/3.13.3/text.txt", "secret.enc.txt")
         .fixture("enc/3.13.3/text.txt", "other.enc.txt")
-        .file("policy.yaml", "apiVersion: unsops.dev/v1\nkind: Policy\nrules: []\n")
+        .file("policy.yaml", "apiVersion: unsops.dev/v1\nkind: Policy\nrules:\n- name: a\n  match: {projects: [p]}\n  allow: {age: [age16ha7hzqvgv0qlzn9faq608suky5egtcqj72dwj5pcf0luzcn0ewqzfv4ft]}\n")
 }
 
 /// What nothing that is confined does.
