@@ -69,7 +69,8 @@ pub fn files(directory: &Path) -> Listing {
 pub fn beside(directory: &Path) -> Vec<PathBuf> {
     let Some(work_tree) = work_tree(directory) else { return Vec::new() };
     let git = index::git_directory(work_tree);
-    let mut places = vec![git.join("index"), git.join("info/exclude")];
+    let mut places = vec![git.join("index"), git.join("info/exclude"), git.join("commondir")];
+    places.extend(index::common_directory(&git).map(|common| common.join("info/exclude")));
     let link = work_tree.join(".git");
     places.extend(Some(link).filter(|link| link.is_file()));
     let above = directory.ancestors().skip(1).take_while(|above| above.starts_with(work_tree));

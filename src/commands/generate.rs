@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::confine::Confinement;
+use super::confine::{self, Confinement};
 use super::decrypt::{Ahead, Decryptor, Opened, Places};
 use super::{policy, records, transform};
 use crate::cli::Invocation;
@@ -51,8 +51,16 @@ pub fn generate(invocation: Invocation, env: &Environment, deadline: Deadline) -
             given = input.kinds();
         }
     }
-    let call = Call::read(input)?;
-    let generators = call.generators()?;
+    let read = || {
+        let call = Call::read(input)?;
+        let generators = call.generators()?;
+        Ok::<_, Error>((call, generators))
+    };
+    // Where a key program may have to run, the process keeps what that needs; a manifest needs nothing.
+    let (call, generators) = match &confinement {
+        Some(confinement) if confinement.is_held_back() => confine::aside(env, &[] as &[&Path], read)?,
+        _ => read()?,
+    };
     let root = root.map_err(records::of_file)?;
     let keyring = keyring.as_ref().map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     let decryptor = Decryptor::under(authority, &root, keyring, env)?;

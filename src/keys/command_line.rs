@@ -1,6 +1,10 @@
 //! Command lines of key programs: their words, and where on PATH the program is.
 
+#[cfg(feature = "azure")]
+use std::ffi::OsStr;
 use std::ffi::OsString;
+#[cfg(feature = "azure")]
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +21,25 @@ pub(super) fn find(name: &str, environment: &Environment) -> Option<PathBuf> {
         .filter(|directory| directory.is_absolute())
         .map(|directory| directory.join(name))
         .find(|candidate| is_executable(candidate))
+}
+
+/// The first of these names of programs that is on PATH, as [`find`] has it. PATH is gone through once.
+#[cfg(feature = "azure")]
+pub(super) fn first_on_path<'n>(names: &[&'n str], environment: &Environment) -> Option<&'n str> {
+    let path = environment.var_os("PATH")?;
+    let mut candidate = PathBuf::with_capacity(256);
+    let directories = path.as_bytes().split(|byte| *byte == b':').filter(|directory| directory.starts_with(b"/"));
+    for directory in directories {
+        for name in names {
+            candidate.as_mut_os_string().clear();
+            candidate.push(OsStr::from_bytes(directory));
+            candidate.push(name);
+            if is_executable(&candidate) {
+                return Some(name);
+            }
+        }
+    }
+    None
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -36,8 +36,11 @@ impl Keyring<'_> {
         let found = found.or_else(|| aws.then(|| of_aws(self.environment)).flatten());
         #[cfg(feature = "azure")]
         let found = found.or_else(|| {
-            let is_there = |name: &str| azure && super::exec::find(name, self.environment).is_some();
-            if is_there("az") { Some("az on PATH") } else { is_there("azd").then_some("azd on PATH") }
+            match azure.then(|| super::command_line::first_on_path(&["az", "azd"], self.environment)).flatten() {
+                Some("az") => Some("az on PATH"),
+                Some(_) => Some("azd on PATH"),
+                None => None,
+            }
         });
         #[cfg(not(feature = "azure"))]
         let _ = azure;

@@ -16,9 +16,14 @@ use std::io::ErrorKind;
 use super::program::{Check, Program, Verdict};
 use super::{Layer, Profile};
 
-/// Forbids the calling thread what the profile does not need.
-pub(super) fn restrict(profile: &Profile) -> Layer {
-    let Some(program) = program(profile) else { return Layer::Unavailable("no filter for this kind of processor") };
+/// Forbids the calling thread what the profile does not need. `before` is what it is confined to by a filter already: then
+/// the new one says only what is stricter.
+pub(super) fn restrict(profile: &Profile, before: Option<&Profile>) -> Layer {
+    let assembled = match before {
+        None => program(profile),
+        Some(before) => program_beyond(profile, before),
+    };
+    let Some(program) = assembled else { return Layer::Unavailable("no filter for this kind of processor") };
     match seccompiler::apply_filter(&program) {
         Ok(()) => Layer::InForce(None),
         Err(seccompiler::Error::Prctl(_)) => Layer::Unavailable("new privileges cannot be ruled out"),
@@ -33,6 +38,15 @@ pub(super) fn restrict(profile: &Profile) -> Layer {
 
 /// The filter for a profile; `None` where the numbers of system calls are not known here.
 pub(super) fn program(profile: &Profile) -> Option<Vec<seccompiler::sock_filter>> {
+    verdicts(profile)?.assemble()
+}
+
+/// The filter for a profile where the one for `before` is in force.
+pub(super) fn program_beyond(profile: &Profile, before: &Profile) -> Option<Vec<seccompiler::sock_filter>> {
+    verdicts(profile)?.assemble_beyond(&verdicts(before)?)
+}
+
+fn verdicts(profile: &Profile) -> Option<Program> {
     let mut program = Program::for_this_processor()?;
     let connected = profile.connects || profile.accepts;
     program.set(ALLOWED, Verdict::Allow);
@@ -51,7 +65,7 @@ pub(super) fn program(profile: &Profile) -> Option<Vec<seccompiler::sock_filter>
             program.set(&[libc::SYS_mmap, libc::SYS_mprotect], Verdict::Allow);
         }
     }
-    Some(program.assemble())
+    Some(program)
 }
 
 type Calls = &'static [libc::c_long];

@@ -1,10 +1,10 @@
 //! Landlock: which files may be opened from now on. What is open stays open.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -64,6 +64,25 @@ fn allow(ruleset: &mut RulesetCreated, path: &Path) -> Result<(), &'static str> 
         Err(_) if kind.is_ok_and(|kind| !matches!(kind, FileType::Directory | FileType::RegularFile)) => Ok(()),
         Err(_) => Err("the kernel refused a rule"),
     }
+}
+
+/// Forbids the calling thread, and programs that it starts, to write elsewhere than beneath these places, and TCP. They may
+/// read and run what they like.
+pub(super) fn fence(writable: &[PathBuf]) -> Layer {
+    let rules = || -> Result<RestrictionStatus, RulesetError> {
+        let reading = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
+        let quiet = AccessFs::ReadFile | AccessFs::WriteFile;
+        Ruleset::default()
+            .handle_access(AccessFs::from_all(NEWEST))?
+            .handle_access(AccessNet::from_all(NEWEST))?
+            .scope(Scope::from_all(NEWEST))?
+            .create()?
+            .add_rules(path_beneath_rules(["/"], reading))?
+            .add_rules(path_beneath_rules(["/dev/null"], quiet))?
+            .add_rules(path_beneath_rules(writable, AccessFs::from_all(NEWEST)))?
+            .restrict_self()
+    };
+    rules().map_or(Layer::Unavailable("the kernel refused the rules"), |status| layer(&status))
 }
 
 fn layer(status: &RestrictionStatus) -> Layer {

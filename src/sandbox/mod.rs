@@ -39,7 +39,8 @@ pub enum Switch {
     On,
     /// Nothing is given up.
     Off,
-    /// As on, and key services and key programs are not used at all, whatever files name.
+    /// As on, and key services and key programs are not used at all, whatever files name; and kustomize is fenced in
+    /// ([`fence`]).
     Strict,
 }
 
@@ -103,20 +104,38 @@ pub fn enter(profile: &Profile, extent: Extent) -> Outcome {
     if extent == Extent::Process {
         limit();
     }
-    enforce(profile)
+    enforce(profile, None)
+}
+
+/// Gives up more, on a thread that has entered `before` with this outcome.
+pub fn narrow(before: &Profile, outcome: &Outcome, profile: &Profile) -> Outcome {
+    let before = Some(before).filter(|_| outcome.calls == Layer::InForce(None));
+    enforce(profile, before)
+}
+
+/// Keeps the calling thread, and programs that it starts, from writing elsewhere than beneath these places, and from TCP.
+#[cfg(target_os = "linux")]
+pub fn fence(writable: &[PathBuf]) -> Layer {
+    files::fence(writable)
+}
+
+/// As on Linux, where there is something to do it with.
+#[cfg(not(target_os = "linux"))]
+pub fn fence(_: &[PathBuf]) -> Layer {
+    Layer::Unavailable("this is not Linux")
 }
 
 #[cfg(target_os = "linux")]
-fn enforce(profile: &Profile) -> Outcome {
+fn enforce(profile: &Profile, before: Option<&Profile>) -> Outcome {
     // Both rule new privileges out first: the kernel asks for that.
     let (files, no_new_privileges) = files::restrict(profile);
-    let calls = calls::restrict(profile);
+    let calls = calls::restrict(profile, before);
     let no_new_privileges = no_new_privileges || calls == Layer::InForce(None);
     Outcome { files, calls, no_new_privileges }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn enforce(_: &Profile) -> Outcome {
+fn enforce(_: &Profile, _: Option<&Profile>) -> Outcome {
     const NO_LINUX: &str = "this is not Linux";
     Outcome { files: Layer::Unavailable(NO_LINUX), calls: Layer::Unavailable(NO_LINUX), no_new_privileges: false }
 }

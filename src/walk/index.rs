@@ -40,6 +40,12 @@ pub(super) fn git_directory(work_tree: &Path) -> PathBuf {
     }
 }
 
+/// Where a linked work tree leads for what all work trees of a repository have in common.
+pub(super) fn common_directory(git: &Path) -> Option<PathBuf> {
+    let link = read(&git.join("commondir"), limits::PATH_BYTES)?;
+    Some(git.join(OsStr::from_bytes(link.trim_ascii_end())))
+}
+
 /// A regular file of at most `limit` bytes.
 fn read(path: &Path, limit: usize) -> Option<Vec<u8>> {
     // A FIFO must not block the open.

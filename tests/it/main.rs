@@ -12,6 +12,7 @@ mod architecture;
 mod build;
 mod check;
 mod cmp;
+mod confined;
 mod decrypt;
 mod diff;
 mod differential;

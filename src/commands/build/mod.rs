@@ -90,6 +90,9 @@ pub struct Request {
     pub flags: Vec<OsString>,
 }
 
+/// The flag with which kustomize starts helm.
+const HELM: &str = "--enable-helm";
+
 /// What helm and git may see of the caller's environment, where the caller lets them run.
 const NETWORK_VARIABLES: [&str; 14] = [
     "GIT_SSH_COMMAND",
@@ -141,7 +144,7 @@ pub fn run(args: &BuildArgs, env: &Environment, deadline: Deadline) -> Result<Ou
 /// all.
 pub fn build(request: &Request, env: &Environment, deadline: Deadline, narrator: &Narrator) -> Result<Output, Error> {
     let output = build_with(request, env, deadline, narrator, &generate::answer_legacy)?;
-    confine::aside(env, &[], || encrypted::check(output.expose()))?;
+    confine::aside(env, &[] as &[&Path], || encrypted::check(output.expose()))?;
     Ok(Output::new(output))
 }
 
@@ -238,6 +241,10 @@ pub(super) fn build_with(
         });
         answered
     };
+    // What else it may start wants more than its own directory.
+    let is_alone = !request.allow_exec && !request.allow_remote && !request.flags.iter().any(|flag| flag == HELM);
+    let own = [private.path()];
+    let fence = is_alone.then_some(own.as_slice());
     let unread = || Err(Record::new(Failure::Internal, "kustomize's version could not be read"));
     let (version, ended) = thread::scope(|scope| {
         let serve = || {
@@ -254,8 +261,9 @@ pub(super) fn build_with(
             return Err(Record::new(Failure::Internal, "no thread can be had to answer kustomize"));
         }
         // Beside the build, which need not wait for it.
-        let version = thread::Builder::new().spawn_scoped(scope, || kustomize::require_version(&start, deadline));
-        let ended = child::run(&start, deadline);
+        let version = thread::Builder::new()
+            .spawn_scoped(scope, || confine::fenced(env, fence, || kustomize::require_version(&start, deadline)));
+        let ended = confine::fenced(env, fence, || child::run(&start, deadline));
         service.close();
         let version = version.ok().and_then(|version| version.join().ok());
         Ok((version.unwrap_or_else(unread), ended))
@@ -349,7 +357,7 @@ fn variables(request: &Request, env: &Environment, private: &PrivateDir) -> Vec<
     if request.allow_remote {
         let git = programs::find("git", env);
         variables.extend(git.map(|git| (OsString::from(BUILD_GIT), git.into())));
-    } else if !request.flags.iter().any(|flag| flag == "--enable-helm") {
+    } else if !request.flags.iter().any(|flag| flag == HELM) {
         // Downloads of single files go nowhere. This does not stop those from this machine; the plan has seen to it.
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
             variables.push((name.into(), "http://127.0.0.1:9".into()));

@@ -1,11 +1,12 @@
 //! With keys: whether files open and their MACs hold, and what generators make of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::scan::{Class, Files};
+use super::scan::{Class, Files, Scanned};
+use crate::commands::confine::{self, Confinement};
 use crate::commands::decrypt::{Decryptor, Places};
 use crate::commands::narrator::Narrator;
 use crate::commands::tree::Tree;
@@ -16,21 +17,24 @@ use crate::findings::{Excerpt, Finding, Severity, rules};
 use crate::generator::{self, Fault, Generator};
 use crate::jail::Root;
 use crate::keys::{KeyPolicy, Keyring};
-use crate::kustomization::{self, Plugin, PluginKind, Visited};
+use crate::kustomization::{self, Plugin, PluginKind, Visited, Walk};
 use crate::limits;
 use crate::path::SourcePath;
-use crate::sops::{self, Format, SopsError};
+use crate::sandbox::Extent;
+use crate::sops::{self, Format, KeyKinds, SopsError};
 use crate::text::Printable;
 use crate::workers;
 use crate::yaml::Position;
 
-/// Opens every SOPS file of the listing, and renders every generator of ours.
+/// Opens every SOPS file of the listing, and renders every generator of ours, on a thread that keeps what the keys need
+/// that these name. `readable` is what was looked at.
 ///
 /// # Errors
 /// The keys that the environment names cannot be used.
 pub fn check(
     root: &Root,
     files: &Files,
+    readable: &[PathBuf],
     env: &Environment,
     deadline: Deadline,
     narrator: &Narrator,
@@ -38,23 +42,56 @@ pub fn check(
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     let keyring = Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
     narrator.keys(|| keyring.describe());
-    let paths: Vec<&str> = files
-        .iter()
-        .filter(|(_, scanned)| matches!(scanned.class, Class::Sops(_)))
-        .map(|(path, _)| path.as_str())
-        .collect();
-    let mut findings = open_all(root, &paths, &keyring, deadline, narrator);
+    let mut confinement = Confinement::without_policy(env, &keyring, Extent::Thread)?;
+    confinement.keep(readable.iter().map(PathBuf::as_path));
     let directories = super::kustomizations::directories(files);
-    let walk = kustomization::walk(&Tree::new(root), directories.iter().map(String::as_str));
-    for plugin in walk.ours().filter(|plugin| plugin.kind != PluginKind::Unsops) {
-        let Some(visited) = walk.kustomizations.get(plugin.kustomization) else { continue };
-        // What does not open was said above.
-        if deadline.left().is_zero() {
-            break;
+    let (walk, kinds) = confine::aside(env, readable, || {
+        let walk = kustomization::walk(&Tree::new(root), directories.iter().map(String::as_str));
+        let kinds = kinds(root, files, &walk);
+        (walk, kinds)
+    });
+    Ok(confinement.aside(kinds, || {
+        let mut findings = open_all(root, &sops_files(files), &keyring, deadline, narrator);
+        for (plugin, visited) in generators(&walk) {
+            // What does not open was said above.
+            if deadline.left().is_zero() {
+                break;
+            }
+            findings.extend(render(root, plugin, visited, &keyring, env, files));
         }
-        findings.extend(render(root, plugin, visited, &keyring, env, files));
-    }
-    Ok(findings)
+        findings
+    }))
+}
+
+fn sops_files(files: &Files) -> Vec<&str> {
+    let is_sops = |scanned: &Scanned| matches!(scanned.class, Class::Sops(_));
+    files.iter().filter(|(_, scanned)| is_sops(scanned)).map(|(path, _)| path.as_str()).collect()
+}
+
+fn generators(walk: &Walk) -> impl Iterator<Item = (&Plugin, &Visited)> {
+    let ours = walk.ours().filter(|plugin| plugin.kind != PluginKind::Unsops);
+    ours.filter_map(|plugin| Some((plugin, walk.kustomizations.get(plugin.kustomization)?)))
+}
+
+/// The kinds of keys that are named by the files, and by what generators read besides.
+fn kinds(root: &Root, files: &Files, walk: &Walk) -> KeyKinds {
+    let (mut kinds, mut left) = (KeyKinds::default(), limits::DECRYPTED_BYTES);
+    let mut add = |base: &Path, source: &SourcePath| {
+        if let Ok(bytes) = root.read(base, source, limits::FILE_BYTES) {
+            kinds = kinds.and(KeyKinds::of_file(bytes.as_slice()));
+            left = left.saturating_sub(bytes.as_slice().len());
+        }
+        left > 0
+    };
+    let is_all_read =
+        sops_files(files).iter().filter_map(|path| SourcePath::parse(path).ok()).all(|path| add(root.path(), &path))
+            && generators(walk).all(|(plugin, visited)| {
+                let base = root.path().join(&visited.directory);
+                let generator = Generator::parse(&plugin.node, true);
+                // One that cannot be read is not carried out.
+                generator.map_or(true, |generator| generator.sources().into_iter().all(|source| add(&base, source)))
+            });
+    if is_all_read { kinds } else { KeyKinds::ALL }
 }
 
 fn open_all(

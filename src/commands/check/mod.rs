@@ -31,7 +31,7 @@ use self::scan::{Class, Files};
 use self::settings::{Settings, unknown_rule};
 use super::narrator::Narrator;
 use super::tree::Tree;
-use super::{policy, records};
+use super::{confine, policy, records};
 use crate::cli::{CheckArgs, CheckOutput};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -58,13 +58,20 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
         let rule = findings::find(id).ok_or_else(|| unknown_rule(Printable::new(id)))?;
         return Ok(text_output(explain(rule)));
     }
-    if args.policy.policy.is_some() {
+    if let Some(path) = &args.policy.policy {
+        confine::whole(env, &[args.paths.as_slice(), std::slice::from_ref(path)].concat())?;
         return policy::check(&args.policy, &args.paths, args.output == CheckOutput::Json, env);
     }
     let narrator = Narrator::of(args.more, args.quiet > 0, env);
-    let scope = Scope::open(args, env, &narrator)?;
-    let settings = Settings::read(args, &scope.root)?;
-    let look = || look(&scope, &settings, args, env, deadline, &narrator);
+    let asked = Asked::of(args, env)?;
+    narrator.info(|| format!("root: {}", walk::printable(asked.root.path())));
+    let confined = Confined::new(args, &asked, env)?;
+    let (scope, settings) = confined.act(|| {
+        let scope = Scope::list(asked, &narrator)?;
+        let settings = Settings::read(args, &scope.root)?;
+        Ok::<_, Record>((scope, settings))
+    })?;
+    let look = || look(&scope, &settings, args, env, deadline, &narrator, &confined);
     let (mut report, found) = look()?;
     let mended = if args.fix { fix::apply(&scope.root, &found) } else { fix::Mended::default() };
     for (file, why) in &mended.refused {
@@ -90,15 +97,19 @@ fn look(
     env: &Environment,
     deadline: Deadline,
     narrator: &Narrator,
+    confined: &Confined<'_>,
 ) -> Result<(Report, Vec<Finding>), Error> {
-    let (files, mut all) = scan_all(scope, deadline, narrator);
-    let mut report = Report::default();
-    report.files = scope.paths.len();
-    report.sops_files = files.values().filter(|scanned| matches!(scanned.class, Class::Sops(_))).count();
-    all.extend(across(scope, &files, settings, env, &mut report, narrator));
+    let (files, mut all, mut report) = confined.act(|| {
+        let (files, mut all) = scan_all(scope, deadline, narrator);
+        let mut report = Report::default();
+        report.files = scope.paths.len();
+        report.sops_files = files.values().filter(|scanned| matches!(scanned.class, Class::Sops(_))).count();
+        all.extend(across(scope, &files, settings, env, &mut report, narrator));
+        (files, all, report)
+    });
     if args.decrypt {
         let start = Instant::now();
-        all.extend(decrypt::check(&scope.root, &files, env, deadline, narrator)?);
+        all.extend(decrypt::check(&scope.root, &files, &confined.readable, env, deadline, narrator)?);
         narrator.took(start, || "files opened and generators carried out".to_owned());
     }
     let mut kept = Vec::new();
@@ -235,14 +246,21 @@ struct Scope {
     findings: Vec<Finding>,
 }
 
-impl Scope {
-    fn open(args: &CheckArgs, env: &Environment, narrator: &Narrator) -> Result<Self, Record> {
+/// What is asked for, before anything of it is read.
+struct Asked {
+    root: Root,
+    /// Without symbolic links.
+    paths: Vec<PathBuf>,
+}
+
+impl Asked {
+    fn of(args: &CheckArgs, env: &Environment) -> Result<Self, Record> {
         let here = env.current_dir().ok_or_else(|| Record::new(Failure::Usage, "there is no working directory"))?;
-        let asked: Vec<PathBuf> = match args.paths.as_slice() {
+        let paths: Vec<PathBuf> = match args.paths.as_slice() {
             [] => vec![here.to_owned()],
             paths => paths.iter().map(|path| here.join(path)).collect(),
         };
-        let asked: Vec<PathBuf> = asked
+        let paths: Vec<PathBuf> = paths
             .iter()
             .map(|path| {
                 path.canonicalize().map_err(|_| {
@@ -250,8 +268,41 @@ impl Scope {
                 })
             })
             .collect::<Result<_, _>>()?;
-        let root = root(env, &asked)?;
-        narrator.info(|| format!("root: {}", walk::printable(root.path())));
+        Ok(Self { root: root(env, &paths)?, paths })
+    }
+}
+
+/// Where files are taken apart, with nothing left but to read them: by the whole process, or on threads of their own where
+/// something is mended or decrypted besides.
+struct Confined<'a> {
+    is_whole: bool,
+    readable: Vec<PathBuf>,
+    env: &'a Environment,
+}
+
+impl<'a> Confined<'a> {
+    fn new(args: &CheckArgs, asked: &Asked, env: &'a Environment) -> Result<Self, Record> {
+        let mut readable = vec![asked.root.path().to_owned()];
+        readable.extend(walk::beside(asked.root.path()));
+        readable.extend(asked.paths.iter().flat_map(|path| walk::beside(path)));
+        readable.extend(args.config.clone());
+        readable.sort_unstable();
+        readable.dedup();
+        let is_whole = !args.fix && !args.decrypt;
+        if is_whole {
+            confine::whole(env, &readable)?;
+        }
+        Ok(Self { is_whole, readable, env })
+    }
+
+    fn act<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        if self.is_whole { act() } else { confine::aside(self.env, &self.readable, act) }
+    }
+}
+
+impl Scope {
+    fn list(asked: Asked, narrator: &Narrator) -> Result<Self, Record> {
+        let Asked { root, paths: asked } = asked;
         let mut scope = Self { root, paths: Vec::new(), asked: Vec::new(), findings: Vec::new() };
         let mut paths = BTreeSet::new();
         for path in &asked {
@@ -261,7 +312,7 @@ impl Scope {
             };
             let start = Instant::now();
             let before = paths.len();
-            scope.list(path, relative, &mut paths);
+            scope.add(path, relative, &mut paths);
             let count = paths.len().saturating_sub(before);
             narrator.took(start, || format!("{}: {count} files listed, as git sees them", walk::printable(path)));
         }
@@ -269,7 +320,7 @@ impl Scope {
         Ok(scope)
     }
 
-    fn list(&mut self, path: &Path, relative: &Path, paths: &mut BTreeSet<String>) {
+    fn add(&mut self, path: &Path, relative: &Path, paths: &mut BTreeSet<String>) {
         self.asked.extend(relative.to_str().map(str::to_owned));
         if !path.is_dir() {
             paths.extend(relative.to_str().map(str::to_owned));

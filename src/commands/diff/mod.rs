@@ -14,10 +14,11 @@ use self::files::Comparer;
 use self::git::{Changed, Git};
 use self::objects::{Live, compare_secrets, secrets};
 use super::build::{self, Request};
+use super::confine::{self, Confinement};
 use super::decrypt::Decryptor;
 use super::narrator::Narrator;
-use super::records;
 use super::render::{Input, Parts, Revealed};
+use super::{policy, records};
 use crate::cli::{DiffArgs, DiffForm};
 use crate::color::Paint;
 use crate::deadline::Deadline;
@@ -29,10 +30,11 @@ use crate::keys::{KeyPolicy, Keyring};
 use crate::limits;
 use crate::path::SourcePath;
 use crate::process::{self, Output};
+use crate::sandbox::Extent;
 use crate::secret::Secret;
 use crate::sops::data_key::display_name;
 use crate::sops::inspect::{inspect, may_be_sops};
-use crate::sops::{Format, Redacted, store};
+use crate::sops::{Format, KeyKinds, Redacted, store};
 use crate::text::Printable;
 use crate::walk;
 use crate::yaml::{self, Node};
@@ -43,7 +45,7 @@ use crate::yaml::{self, Node};
 /// A side cannot be read.
 pub fn diff(args: &DiffArgs, env: &Environment, deadline: Deadline) -> Result<Output, Error> {
     if args.textconv {
-        return textconv(args);
+        return textconv(args, env);
     }
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     let keyring = match args.keyless {
@@ -81,6 +83,14 @@ pub fn diff(args: &DiffArgs, env: &Environment, deadline: Deadline) -> Result<Ou
         format!("SOPS files or Secrets compared: {}, with differences: {count}", diffs.len())
     });
     Ok(run.report(&diffs, is_driver))
+}
+
+/// No place at all: what is compared was read before.
+const NOTHING: &[&Path] = &[];
+
+/// The kinds of keys that files name.
+fn kinds<'c>(contents: impl Iterator<Item = &'c [u8]>) -> KeyKinds {
+    contents.fold(KeyKinds::default(), |kinds, content| kinds.and(KeyKinds::of_file(content)))
 }
 
 /// Whether a side is a file, a directory or standard input, and no revision.
@@ -130,6 +140,7 @@ impl Run<'_> {
             false => read_file(Path::new(file)).map(Some),
         };
         let (before, after) = (read(old)?, read(new)?);
+        self.confine([before.as_deref(), after.as_deref()])?;
         let name = path.to_string_lossy();
         let diff = self.comparer.files(&name, before.as_deref(), after.as_deref());
         Ok(vec![diff.unwrap_or_else(|| {
@@ -147,6 +158,7 @@ impl Run<'_> {
         if old_path.is_file() && new_path.is_file() {
             let (old, new) = (read_file(old_path)?, read_file(new_path)?);
             if [&old, &new].iter().all(|content| may_be_sops(content)) {
+                self.confine([Some(&old), Some(&new)])?;
                 let name = new_path.to_string_lossy();
                 return Ok(self.comparer.files(&name, Some(&old), Some(&new)).into_iter().collect());
             }
@@ -175,25 +187,57 @@ impl Run<'_> {
                 flags: Vec::new(),
             };
             let manifests = build::build(&request, self.env, self.deadline, self.narrator)?.into_bytes();
-            let documents = yaml::parse(manifests.expose())
+            let documents = confine::aside(self.env, NOTHING, || yaml::parse(manifests.expose()))
                 .map_err(|error| Record::new(Failure::Generator, format!("kustomize's output: {error}")))?;
             return Ok(documents.into_iter().map(|document| document.root).collect());
         }
-        let input = Input::read(Some(path).filter(|path| *path != Path::new("-")), self.env, self.deadline)?;
-        let root = Root::discover(self.env).map_err(records::of_file)?;
+        let target = Some(path).filter(|path| *path != Path::new("-"));
+        let bytes = Input::bytes(target, self.deadline)?;
+        let root = Root::discover(self.env);
         let keyring =
             Keyring::from_environment(self.env, self.policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-        let decryptor = Decryptor::new(&root, &keyring, self.env)?.narrated(self.narrator);
-        let parts = Parts::of(input, &decryptor, self.env.current_dir())?;
-        let mut objects = Vec::new();
-        for revealed in parts.open()? {
-            match revealed {
-                Revealed::Pieces(pieces) => objects
-                    .extend(pieces.iter().flat_map(|piece| &piece.resources).map(|resource| resource.object().clone())),
-                Revealed::Plain(node) => objects.push(node.clone()),
+        let authority = policy::in_force(self.env);
+        // The other side may be a directory, which is built: the process itself gives up nothing.
+        let mut confinement = Confinement::new(self.env, &keyring, authority.as_ref().ok(), Extent::Thread)?;
+        confinement.keep(root.as_ref().ok().map(Root::path));
+        confinement.aside(KeyKinds::ALL, || {
+            let input = Input::from(target, bytes, self.env)?;
+            let root = root.map_err(records::of_file)?;
+            let decryptor = Decryptor::under(authority, &root, &keyring, self.env)?.narrated(self.narrator);
+            let parts = Parts::of(input, &decryptor, self.env.current_dir())?;
+            let mut objects = Vec::new();
+            for revealed in parts.open()? {
+                match revealed {
+                    Revealed::Pieces(pieces) => {
+                        let resources = pieces.iter().flat_map(|piece| &piece.resources);
+                        objects.extend(resources.map(|resource| resource.object().clone()));
+                    }
+                    Revealed::Plain(node) => objects.push(node.clone()),
+                }
             }
-        }
-        Ok(objects)
+            Ok(objects)
+        })
+    }
+
+    /// Gives up what comparing these contents does not need.
+    fn confine(&self, contents: [Option<&[u8]>; 2]) -> Result<(), Record> {
+        let Some(keyring) = self.comparer.keys else { return confine::whole(self.env, NOTHING) };
+        let mut confinement = Confinement::without_policy(self.env, keyring, Extent::Process)?;
+        confinement.enter(kinds(contents.into_iter().flatten()));
+        Ok(())
+    }
+
+    /// Compares contents from git on a thread that gives up what they do not need, since git is asked again afterwards.
+    fn compare_aside(
+        &self,
+        kinds: KeyKinds,
+        readable: &[&Path],
+        compare: impl FnOnce() -> Vec<FileDiff> + Send,
+    ) -> Result<Vec<FileDiff>, Record> {
+        let Some(keyring) = self.comparer.keys else { return Ok(confine::aside(self.env, readable, compare)) };
+        let mut confinement = Confinement::without_policy(self.env, keyring, Extent::Thread)?;
+        confinement.keep(readable.iter().copied());
+        Ok(confinement.aside(kinds, compare))
     }
 
     /// Two revisions, or one and the working tree.
@@ -221,13 +265,19 @@ impl Run<'_> {
                 let progress = self.narrator.progress("comparing files", changed.len());
                 for chunk in changed.chunks(limits::GIT_FILES) {
                     let ids: Vec<_> = chunk.iter().flat_map(|file| [&file.before, &file.after]).flatten().collect();
-                    let mut contents = git.contents(&ids)?.into_iter();
-                    for file in chunk {
-                        let mut next = |id: &Option<git::ObjectId>| id.as_ref().and_then(|_| contents.next().flatten());
-                        let (old, new) = (next(&file.before), next(&file.after));
-                        diffs.extend(self.comparer.files(&file.name(), old.as_deref(), new.as_deref()));
-                        progress.step();
-                    }
+                    let contents = git.contents(&ids)?;
+                    let kinds = kinds(contents.iter().flatten().map(Vec::as_slice));
+                    diffs.extend(self.compare_aside(kinds, NOTHING, || {
+                        let mut contents = contents.iter();
+                        let mut next =
+                            |id: &Option<git::ObjectId>| id.as_ref().and_then(|_| contents.next()?.as_deref());
+                        let compare = |file: &Changed| {
+                            let (old, new) = (next(&file.before), next(&file.after));
+                            progress.step();
+                            self.comparer.files(&file.name(), old, new)
+                        };
+                        chunk.iter().filter_map(compare).collect()
+                    })?);
                 }
             }
             None => {
@@ -239,15 +289,27 @@ impl Run<'_> {
                 let progress = self.narrator.progress("comparing files", listed.len());
                 for chunk in listed.chunks(limits::GIT_FILES) {
                     let ids: Vec<_> = chunk.iter().filter_map(|file| file.before.as_ref()).collect();
-                    let mut contents = git.contents(&ids)?.into_iter();
-                    for file in chunk {
-                        let old = file.before.as_ref().and_then(|_| contents.next().flatten());
-                        let new = work_tree_file(&root, file);
-                        if old != new {
-                            diffs.extend(self.comparer.files(&file.name(), old.as_deref(), new.as_deref()));
-                        }
-                        progress.step();
-                    }
+                    let contents = git.contents(&ids)?;
+                    let kinds = chunk
+                        .iter()
+                        .filter_map(|file| work_tree_file(&root, file))
+                        .fold(kinds(contents.iter().flatten().map(Vec::as_slice)), |named, new| {
+                            named.and(KeyKinds::of_file(&new))
+                        });
+                    diffs.extend(self.compare_aside(kinds, &[root.path()], || {
+                        let mut contents = contents.iter();
+                        let compare = |file: &Changed| {
+                            let old = file.before.as_ref().and_then(|_| contents.next()?.as_deref());
+                            let new = work_tree_file(&root, file);
+                            progress.step();
+                            if old == new.as_deref() {
+                                None
+                            } else {
+                                self.comparer.files(&file.name(), old, new.as_deref())
+                            }
+                        };
+                        chunk.iter().filter_map(compare).collect()
+                    })?);
                 }
             }
         }
@@ -286,11 +348,12 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Record> {
 
 /// A file with placeholders, and its metadata in comments before. What is no SOPS file is printed as it is, since git
 /// would print it.
-fn textconv(args: &DiffArgs) -> Result<Output, Error> {
+fn textconv(args: &DiffArgs, env: &Environment) -> Result<Output, Error> {
     let [path] = args.sides.as_slice() else {
         return Err(Record::new(Failure::Usage, "--textconv takes one file").into());
     };
     let content = read_file(Path::new(path))?;
+    confine::whole(env, NOTHING)?;
     let format = Format::from_path(&path.to_string_lossy());
     let output = |bytes: Vec<u8>| Ok(Output::new(Secret::new(bytes)));
     if !may_be_sops(&content) {

@@ -1,4 +1,4 @@
-//! What plugin calls give up here: tried on a thread, and said.
+//! What is given up here before something is taken apart: tried on a thread, and said.
 
 use std::thread;
 
@@ -23,6 +23,7 @@ pub fn look(root: Option<&Root>, env: &Environment, deadline: Deadline, report: 
         }
         Ok(Switch::On | Switch::Strict) => {}
     }
+    let switch = Switch::from_environment(env);
     let policy = KeyPolicy { allow_exec: true, terminal: false, deadline: Some(deadline.instant()) };
     // What is wrong with them is said elsewhere.
     let Ok(keyring) = Keyring::from_environment(env, policy) else { return };
@@ -42,7 +43,9 @@ pub fn look(root: Option<&Root>, env: &Environment, deadline: Deadline, report: 
             let version = version.map(|version| format!(" (Landlock ABI {version})")).unwrap_or_default();
             report.ok(
                 ABOUT,
-                format!("files: plugin calls read beneath the root and key locations, write nowhere{version}"),
+                format!(
+                    "files: what others wrote is read beneath the root and key locations, nothing is written then{version}"
+                ),
             );
         }
         Layer::Unavailable(why) => report.note(ABOUT, format!("files: Landlock is not available: {why}")),
@@ -50,6 +53,9 @@ pub fn look(root: Option<&Root>, env: &Environment, deadline: Deadline, report: 
     match calls {
         Layer::InForce(_) => report.ok(ABOUT, "system calls: no programs, no sockets for local keys (seccomp)"),
         Layer::Unavailable(why) => report.note(ABOUT, format!("system calls: seccomp is not available: {why}")),
+    }
+    if switch == Ok(Switch::Strict) {
+        report.ok(ABOUT, "kustomize writes in its private directory only, and has no TCP (UNSOPS_SANDBOX=strict)");
     }
     if no_new_privileges {
         report.ok(ABOUT, "no program gives new privileges (no_new_privs)");

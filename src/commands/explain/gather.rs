@@ -13,7 +13,7 @@ use crate::commands::narrator::Narrator;
 use crate::commands::records;
 use crate::deadline::Deadline;
 use crate::jail::{self, Root};
-use crate::keys::{self, Claim, Claims, Keyring};
+use crate::keys::{self, Claim, Claims, Keyring, KnownName};
 use crate::limits;
 use crate::path::SourcePath;
 use crate::recipient::{Names, Recipient, RecipientId};
@@ -47,6 +47,8 @@ pub struct Gatherer<'a> {
     pub deadline: Deadline,
     narrator: &'a Narrator,
     claims: Claims<'a>,
+    /// What our key files call their keys.
+    names: Vec<KnownName>,
     met: Mutex<Met>,
     /// SOPS files found so far.
     found: AtomicUsize,
@@ -90,8 +92,8 @@ const MOST_THREADS: usize = 8;
 
 impl<'a> Gatherer<'a> {
     pub fn new(keyring: &'a Keyring<'a>, tries: bool, deadline: Deadline, narrator: &'a Narrator) -> Self {
-        let (claims, met, found) = (keyring.claims(), Mutex::default(), AtomicUsize::new(0));
-        Self { keyring, tries, deadline, narrator, claims, met, found }
+        let (claims, names) = (keyring.claims(), keyring.names());
+        Self { keyring, tries, deadline, narrator, claims, names, met: Mutex::default(), found: AtomicUsize::new(0) }
     }
 
     /// Looks at the files named and those in the directories named.
@@ -117,7 +119,7 @@ impl<'a> Gatherer<'a> {
             let message = format!("{left_out} more SOPS files, beyond {}, were left out", limits::EXPLAINED_FILES);
             problems.push(Problem { path: ".".to_owned(), message });
         }
-        for known in self.keyring.names() {
+        for known in &self.names {
             names.add(&known.recipient, &known.name, &known.source);
         }
         let met = self.met.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -265,16 +267,37 @@ impl Outcome {
     }
 }
 
-/// Names in the configurations of a folder and of those above it, up to the work tree's.
-fn read_configurations(folder: &Path, names: &mut Names) {
+/// What is read where these paths are looked at.
+pub fn readable(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut places = paths.to_vec();
+    for path in paths {
+        if path.is_dir() {
+            places.extend(path.canonicalize().iter().flat_map(|directory| walk::beside(directory)));
+            places.extend(configurations(path));
+        } else {
+            places.extend(path.parent().into_iter().flat_map(configurations));
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// The configurations of a folder and of those above it, up to the work tree's, whether they exist or not.
+fn configurations(folder: &Path) -> Vec<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let Ok(folder) = folder.canonicalize() else { return };
+    let Ok(folder) = folder.canonicalize() else { return Vec::new() };
     let work_tree = folder.ancestors().position(|above| above.join(".git").symlink_metadata().is_ok()).unwrap_or(0);
-    for above in folder.ancestors().take(work_tree.saturating_add(1)) {
-        for name in CONFIGURATIONS {
-            if let Ok(bytes) = jail::read_argument(&above.join(name), NAMES_BYTES) {
-                names.read(&String::from_utf8_lossy(bytes.as_slice()), &name.into());
-            }
+    let folders = folder.ancestors().take(work_tree.saturating_add(1));
+    folders.flat_map(|above| CONFIGURATIONS.map(|name| above.join(name))).collect()
+}
+
+/// Names in the configurations of a folder and of those above it.
+fn read_configurations(folder: &Path, names: &mut Names) {
+    for path in configurations(folder) {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if let Ok(bytes) = jail::read_argument(&path, NAMES_BYTES) {
+            names.read(&String::from_utf8_lossy(bytes.as_slice()), &name.into());
         }
     }
 }

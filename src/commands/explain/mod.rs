@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use self::gather::{Gathered, Gatherer};
 use self::report::{Asked, Fact, FileEntry, IdentitySource, RecipientEntry, Report};
+use super::confine::{self, Confinement};
 use super::narrator::Narrator;
 use crate::cli::{ExplainArgs, ExplainOutput};
 use crate::deadline::Deadline;
@@ -24,7 +25,9 @@ use crate::environment::Environment;
 use crate::error::{Error, Failure, Record};
 use crate::keys::{KeyPolicy, KeySource, KeySourceState, Keyring};
 use crate::process::{self, Output};
+use crate::sandbox::Extent;
 use crate::secret::Secret;
+use crate::sops::KeyKinds;
 use crate::text::{self as printable, Printable};
 
 /// The JSON schema of the report.
@@ -46,14 +49,18 @@ pub fn explain(args: &ExplainArgs, env: &Environment, deadline: Deadline) -> Res
     let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
     let narrator = Narrator::new(args.verbosity, env);
     let narrator = if policy.terminal { narrator.without_progress() } else { narrator };
-    narrator.keys(|| keyring.describe());
+    // The operator's own files are read before anything is given up.
+    let sources = keyring.describe();
+    narrator.keys(|| sources.clone());
     let start = Instant::now();
-    let gathered = Gatherer::new(&keyring, args.tries, deadline, &narrator).gather(paths);
+    let gatherer = Gatherer::new(&keyring, args.tries, deadline, &narrator);
+    confine(args, paths, &keyring, policy, env)?;
+    let gathered = gatherer.gather(paths);
     narrator.took(start, || {
         let (files, recipients) = (gathered.files.len(), gathered.recipients.len());
         format!("SOPS files: {files}, recipients: {recipients}, problems: {}", gathered.problems.len())
     });
-    let report = conclude(gathered, &keyring.describe(), args);
+    let report = conclude(gathered, &sources, args);
     let paint = args.color.color.paint(env, process::stdout_is_terminal());
     let shown = match args.output {
         ExplainOutput::Html => html::page(&report),
@@ -63,6 +70,27 @@ pub fn explain(args: &ExplainArgs, env: &Environment, deadline: Deadline) -> Res
     };
     let bytes = Secret::new(shown.into_bytes());
     Ok(if report.has_findings() { Output::findings(bytes) } else { Output::new(bytes) })
+}
+
+/// Gives up what is not needed before a file is taken apart. Whoever may be asked for a passphrase needs the terminal.
+fn confine(
+    args: &ExplainArgs,
+    paths: &[PathBuf],
+    keyring: &Keyring<'_>,
+    policy: KeyPolicy,
+    env: &Environment,
+) -> Result<(), Record> {
+    let readable = gather::readable(paths);
+    if !args.tries {
+        let keys = keyring.files(KeyKinds::ALL);
+        return confine::whole(env, &[readable, keys].concat());
+    }
+    let mut confinement = Confinement::without_policy(env, keyring, Extent::Process)?;
+    confinement.keep(readable.iter().map(PathBuf::as_path));
+    if !policy.terminal {
+        confinement.enter(KeyKinds::ALL);
+    }
+    Ok(())
 }
 
 /// Gives recipients their names and places, says of each file whether you can open it, and leaves what was asked for.

@@ -48,18 +48,17 @@ impl Input {
     /// Reads a file, or standard input where none is named.
     ///
     /// # Errors
-    /// The file cannot be read, is not YAML, or is something that has to be named otherwise.
-    pub fn read(target: Option<&Path>, env: &Environment, deadline: Deadline) -> Result<Self, Error> {
-        let bytes = match target {
+    /// It cannot be read.
+    pub fn bytes(target: Option<&Path>, deadline: Deadline) -> Result<Vec<u8>, Error> {
+        match target {
             None if process::stdin_is_terminal() => {
-                return Err(Record::new(Failure::Usage, "nothing to render: standard input is a terminal")
+                Err(Record::new(Failure::Usage, "nothing to render: standard input is a terminal")
                     .hint("unsops render FILE, or unsops render < manifests.yaml")
-                    .into());
+                    .into())
             }
-            None => process::read_stdin(limits::STDIN_BYTES, deadline)?,
-            Some(path) => jail::read_argument(path, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec(),
-        };
-        Self::from(target, bytes, env)
+            None => process::read_stdin(limits::STDIN_BYTES, deadline).map_err(Into::into),
+            Some(path) => Ok(jail::read_argument(path, limits::STDIN_BYTES).map_err(records::of_file)?.into_vec()),
+        }
     }
 
     /// Takes apart what kustomize made of redacted objects.
@@ -80,7 +79,11 @@ impl Input {
         self.parts.iter().any(|part| matches!(part, Part::EncryptedInStream(..)))
     }
 
-    fn from(target: Option<&Path>, bytes: Vec<u8>, env: &Environment) -> Result<Self, Error> {
+    /// Takes apart what [`Self::bytes`] gave.
+    ///
+    /// # Errors
+    /// It is not YAML, or something that has to be named otherwise.
+    pub fn from(target: Option<&Path>, bytes: Vec<u8>, env: &Environment) -> Result<Self, Error> {
         let folder = target
             .and_then(|path| env.current_dir().map(|dir| dir.join(path)))
             .and_then(|path| Some(path.parent()?.to_owned()));

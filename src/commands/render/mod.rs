@@ -15,9 +15,10 @@ use std::time::Instant;
 pub(super) use self::input::Input;
 pub(super) use self::parts::{Parts, Revealed};
 use super::build::{self, Request};
+use super::confine::{self, Confinement};
 use super::decrypt::Decryptor;
 use super::narrator::Narrator;
-use super::{generate, records};
+use super::{generate, policy, records};
 use crate::cli::RenderArgs;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
@@ -27,8 +28,9 @@ use crate::jail::Root;
 use crate::keys::{KeyPolicy, Keyring};
 use crate::path::SourcePath;
 use crate::process::{self, Output};
+use crate::sandbox::Extent;
 use crate::secret::Secret;
-use crate::sops::{Format, KeyService, Redacted, SopsError};
+use crate::sops::{Format, KeyKinds, KeyService, Redacted, SopsError};
 use crate::text::Printable;
 use crate::walk;
 use crate::yaml::Node;
@@ -48,40 +50,55 @@ pub fn render(args: &RenderArgs, env: &Environment, deadline: Deadline) -> Resul
             .hint("redirect standard output, or add --yes if nobody else can see this screen and its history")
             .into());
     }
-    let policy = KeyPolicy { allow_exec: !args.keyless, terminal: false, deadline: Some(deadline.instant()) };
+    let key_policy = KeyPolicy { allow_exec: !args.keyless, terminal: false, deadline: Some(deadline.instant()) };
     let target = args.target.as_deref().filter(|target| *target != Path::new("-"));
     let narrator = Narrator::new(args.verbosity, env);
     let redaction = Redaction { level: Level::of(args), unopened: AtomicUsize::new(0), narrator: &narrator };
     narrator.info(|| redaction.level.words().to_owned());
     let (objects, assurance) = match target {
         Some(dir) if dir.is_dir() => {
-            let request = request(args, dir, policy);
+            let request = request(args, dir, key_policy);
             if args.reveal {
                 return build::build(&request, env, deadline, &narrator);
             }
             redaction.directory(&request, env, deadline)?
         }
         _ => {
-            let input = Input::read(target, env, deadline)?;
+            let bytes = Input::bytes(target, deadline)?;
             let start = Instant::now();
-            let root = Root::discover(env).map_err(records::of_file)?;
+            let root = Root::discover(env);
             let keyring =
-                Keyring::from_environment(env, policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-            let decryptor = Decryptor::new(&root, &keyring, env)?.narrated(&narrator);
-            narrator.info(|| format!("root: {}; parts to render: {}", walk::printable(root.path()), input.parts.len()));
+                Keyring::from_environment(env, key_policy).map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
             if redaction.level != Level::Keyless {
                 narrator.keys(|| keyring.describe());
             }
+            let authority = policy::in_force(env);
+            let mut confinement = Confinement::new(env, &keyring, authority.as_ref().ok(), Extent::Process)?;
+            confinement.keep(root.as_ref().ok().map(Root::path));
+            confinement.enter(if redaction.level == Level::Keyless { KeyKinds::default() } else { KeyKinds::ALL });
+            let input = Input::from(target, bytes, env)?;
+            let root = root.map_err(records::of_file)?;
+            let decryptor = Decryptor::under(authority, &root, &keyring, env)?.narrated(&narrator);
+            narrator.info(|| format!("root: {}; parts to render: {}", walk::printable(root.path()), input.parts.len()));
             let _progress = narrator.progress("rendering", 0);
             if args.reveal {
                 return match input.call {
                     Some(call) => generate::answer_function(call, &decryptor, env.current_dir()),
-                    None => Parts::of(input, &decryptor, env.current_dir())?.reveal(),
+                    None => {
+                        let parts = Parts::of(input, &decryptor, env.current_dir())?;
+                        if !confinement.is_final() {
+                            confinement.enter(parts.kinds());
+                        }
+                        parts.reveal()
+                    }
                 }
                 .map(Output::new);
             }
             let has_reordered = input.has_reordered();
             let parts = Parts::of(input, &decryptor, env.current_dir())?;
+            if !confinement.is_final() {
+                confinement.enter(parts.kinds());
+            }
             let objects = parts.redact(&redaction)?;
             narrator.took(start, || format!("{} objects rendered", objects.len()));
             (objects, if has_reordered { Assurance::Keyless } else { redaction.assurance() })
@@ -200,14 +217,17 @@ impl Redaction<'_> {
         let manifests = build::build_with(request, env, deadline, self.narrator, &|config, stdin, dir, decryptor| {
             parts::answer_legacy(config, stdin, dir, decryptor, self)
         })?;
-        let input = Input::of_kustomize(manifests.into_exposed())?;
-        let has_encrypted = input.has_encrypted();
-        // What kustomize passed through encrypted (for Flux' controller) has lost its order, and with it its MAC.
         let root = Root::discover(env).map_err(records::of_file)?;
-        let keyring = Keyring::from_environment(env, KeyPolicy::default())
-            .map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
-        let decryptor = Decryptor::new(&root, &keyring, env)?;
-        let objects = Parts::of(input, &decryptor, None)?.redact(&self.keyless())?;
+        // What kustomize passed through encrypted (for Flux' controller) has lost its order, and with it its MAC.
+        let (objects, has_encrypted) = confine::aside(env, &[root.path()], || {
+            let input = Input::of_kustomize(manifests.into_exposed())?;
+            let has_encrypted = input.has_encrypted();
+            let keyring = Keyring::from_environment(env, KeyPolicy::default())
+                .map_err(|e| Record::new(Failure::Usage, e.to_string()))?;
+            let decryptor = Decryptor::new(&root, &keyring, env)?;
+            let objects = Parts::of(input, &decryptor, None)?.redact(&self.keyless())?;
+            Ok::<_, Error>((objects, has_encrypted))
+        })?;
         Ok((objects, if has_encrypted { Assurance::Keyless } else { self.assurance() }))
     }
 }

@@ -13,7 +13,7 @@ use crate::generator::{self, Generator, HostAnnotations, Piece, RedactedPiece};
 use crate::host::{Config, Legacy, ResourceList};
 use crate::path::SourcePath;
 use crate::secret::{Secret, SecretBytes};
-use crate::sops::{self, Redacted};
+use crate::sops::{self, KeyKinds, Redacted};
 use crate::yaml::writer::write_manifest;
 use crate::yaml::{Document, Node};
 
@@ -66,6 +66,21 @@ impl<'a> Parts<'a> {
         Ok(Self { parts, current_dir, folder, has_placeholders, call, decryptor })
     }
 
+    /// Which kinds of keys the sources name. They are read for that, and once more later.
+    pub fn kinds(&self) -> KeyKinds {
+        let mut kinds = KeyKinds::default();
+        for part in &self.parts {
+            if let Parsed::Generator(generator, content) = part {
+                let (_, named) = self.at_places(content, |places| {
+                    // There is no room for what was read.
+                    self.decryptor.look_ahead(&generator.sources(), places, &mut 0)
+                });
+                kinds = kinds.and(named);
+            }
+        }
+        kinds
+    }
+
     /// Reads the sources of a generator and makes something of each.
     fn map<T: Send>(
         &self,
@@ -73,6 +88,11 @@ impl<'a> Parts<'a> {
         content: &Content,
         make: &Make<'_, T>,
     ) -> Result<BTreeMap<SourcePath, T>, Vec<Record>> {
+        self.at_places(content, |places| self.decryptor.map_all(&generator.sources(), places, make))
+    }
+
+    /// Does something where the sources of one generator are.
+    fn at_places<T>(&self, content: &Content, act: impl FnOnce(&Places<'_>) -> T) -> T {
         let config = match content {
             Content::Function(number) => self.call.as_ref().and_then(|call| Some((call, call.configs().get(*number)?))),
             Content::Files | Content::Given(_) | Content::GivenInStream(_) => None,
@@ -84,7 +104,7 @@ impl<'a> Parts<'a> {
             Content::Function(_) => config.and_then(|(call, config)| call.in_band(config, source)),
             Content::Given(bytes) | Content::GivenInStream(bytes) => Some(bytes.clone()),
         };
-        self.decryptor.map_all(&generator.sources(), &Places { bases: &bases, in_band: &in_band, ahead: None }, make)
+        act(&Places { bases: &bases, in_band: &in_band, ahead: None })
     }
 
     /// All objects, redacted.
