@@ -80,6 +80,8 @@ pub fn is_unprintable(c: char) -> bool {
 mod words {
     pub(super) const ONES: u64 = u64::from_ne_bytes([1; 8]);
     pub(super) const HIGH: u64 = ONES << 7;
+    pub(super) const BLANKS: u64 = ONES * 0x20;
+    pub(super) const DELETES: u64 = ONES * 0x7f;
 
     /// A high bit wherever a byte is zero, if every byte is below 0x80; above a zero there may be false ones.
     pub(super) fn zeros(word: u64) -> u64 {
@@ -89,13 +91,13 @@ mod words {
 
 /// How many bytes stand before the first that is no printable ASCII character (0x20 to 0x7e), or is one of `stops`.
 pub fn printable_run<const N: usize>(bytes: &[u8], stops: [u8; N]) -> usize {
-    use words::{HIGH, ONES, zeros};
+    use words::{BLANKS, DELETES, HIGH, ONES, zeros};
     let belongs = |byte: &u8| matches!(byte, 0x20..=0x7e) && !stops.contains(byte);
     // The high bits of what ends a run in eight bytes.
     let ends = |chunk: &[u8; 8]| {
         let word = u64::from_ne_bytes(*chunk);
         // Below a blank, or DEL, or not ASCII.
-        let mut found = word | word.wrapping_sub(ONES * 0x20) | zeros(word ^ (ONES * 0x7f));
+        let mut found = word | word.wrapping_sub(BLANKS) | zeros(word ^ DELETES);
         for stop in stops {
             found |= zeros(word ^ (ONES * u64::from(stop)));
         }
@@ -136,6 +138,8 @@ mod tests {
                     bytes[place] = byte;
                     let belongs = (0x20..0x7f).contains(&byte);
                     assert_eq!(printable_run(&bytes, []), if belongs { length } else { place });
+                    let is_word = belongs && byte != b' ';
+                    assert_eq!(printable_run(&bytes, [b' ']), if is_word { length } else { place });
                     let belongs = belongs && byte != b':' && byte != b' ';
                     assert_eq!(printable_run(&bytes, [b':', b' ']), if belongs { length } else { place });
                 }

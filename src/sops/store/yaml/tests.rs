@@ -111,6 +111,12 @@ fn prints_values_as_sops_does() {
 }
 
 #[test]
+fn a_key_in_base64_is_its_text() {
+    assert_eq!(printed("!!binary aGk=: 1\n"), "hi: 1\n");
+    assert!(refusal("!!binary /w==: 1\n").contains("a YAML key that is not UTF-8"));
+}
+
+#[test]
 fn checks_the_first_document_only_for_repeated_keys_and_tags() {
     assert_eq!(printed("a: 1\n---\nb: 1\nb: 2\n"), "a: 1\n---\nb: 1\nb: 2\n");
     assert_eq!(printed("a: 1\n---\nb: !!int x\n"), "a: 1\n---\nb: null\n");
