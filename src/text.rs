@@ -90,6 +90,8 @@ mod tests {
                     bytes[place] = byte;
                     let belongs = (0x20..0x7f).contains(&byte);
                     assert_eq!(printable_run(&bytes, &[]), if belongs { length } else { place });
+                    let is_word = belongs && byte != b' ';
+                    assert_eq!(printable_run(&bytes, b" "), if is_word { length } else { place });
                     let belongs = belongs && byte != b':' && byte != b' ';
                     assert_eq!(printable_run(&bytes, b": "), if belongs { length } else { place });
                 }

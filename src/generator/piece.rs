@@ -137,8 +137,7 @@ pub fn join(pieces: Vec<Piece<'_>>) -> Secret<String> {
         return Secret::new(std::mem::take(text).into_owned());
     }
     let separator = |text: &str| if text.ends_with("\n\n") { "#\n---\n" } else { "\n---\n" };
-    let size = texts.iter().map(|text| text.len() + separator(text).len()).sum();
-    let mut stream = String::with_capacity(size);
+    let mut stream = String::with_capacity(texts.iter().flat_map(|text| [text.len(), separator(text).len()]).sum());
     for text in &texts {
         if !stream.is_empty() {
             stream.push_str(separator(&stream));

@@ -171,7 +171,8 @@ fn text(value: &Value) -> Result<String, &'static str> {
     }
 }
 
-/// Go `strconv.ParseInt(text, 0, 64)` (prefixes, underscores), and whole numbers with a fraction of zeros.
+/// Go `strconv.ParseInt(text, 0, 64)` (prefixes, underscores), and whole numbers without a sign but with a fraction of
+/// zeros, as older releases wrote them in INI and dotenv.
 fn parse_integer(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);
@@ -193,8 +194,11 @@ fn parse_integer(text: &str) -> Option<i64> {
     } else {
         (10, lower.as_str())
     };
+    let has_sign = text.starts_with(['-', '+']);
     let digits = match digits.split_once('.') {
-        Some((whole, zeros)) if radix == 10 && !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
+        Some((whole, zeros)) if radix == 10 && !has_sign && !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => {
+            whole
+        }
         _ => digits,
     };
     let is_plain = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
@@ -244,7 +248,6 @@ mod tests {
             ("2.000000", 2),
             ("0.0", 0),
             ("00.0", 0),
-            ("-2.0", -2),
             ("9223372036854775807", i64::MAX),
             ("-9223372036854775808", i64::MIN),
         ] {
@@ -258,6 +261,9 @@ mod tests {
             "2.",
             "2.1",
             "2.0x",
+            "-2.0",
+            "-0.0",
+            "+2.0",
             ".0",
             "0x",
             "0x1.0",

@@ -151,6 +151,12 @@ mod tests {
             ("", none),
             ("kms: []\ngcp_kms: []\nhc_vault: []\nazure_kv: []\npgp: []\nage: []\n", none),
             ("learn:awesome _ : vault url", none),
+            ("AGE FILE", none),
+            ("OF ENCRYPTED", none),
+            ("PGP KEY", none),
+            ("A MESSAGE", none),
+            ("vault_name lock_url resource_ids.x source_id address_vault", KeyKinds { gcp_kms: true, ..none }),
+            ("my_url your_id an_address", none),
             ("arn: arn:aws:kms:eu-west-1:1:key/2", KeyKinds { aws_kms: true, ..none }),
             ("sops_kms__list_0__map_arn=arn:aws-cn:kms", KeyKinds { aws_kms: true, ..none }),
             ("\"resource_id\": \"projects/x\"", KeyKinds { gcp_kms: true, ..none }),
@@ -179,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn a_break_within_base64_is_short() {
+        let file = STANDARD.encode("ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]");
+        let (start, rest) = file.split_at(1);
+        for blank in [" ", "\\"] {
+            let broken = |length: usize| format!("{start}{}{rest}", blank.repeat(length));
+            assert_eq!(KeyKinds::among_manifests(broken(256).as_bytes()), KeyKinds::ALL, "{blank:?}");
+            assert_eq!(KeyKinds::among_manifests(broken(257).as_bytes()), KeyKinds::default(), "{blank:?}");
+        }
+    }
+
+    #[test]
     fn takes_linear_time() {
         let hostile = ["RU5DW0FF", "R\\", "R          "].map(|text| text.repeat(100_000));
         for text in hostile {
@@ -190,6 +207,7 @@ mod tests {
     fn kinds_add_up_and_overlap() {
         let (age, pgp) = (KeyKinds { age: true, ..KeyKinds::default() }, KeyKinds { pgp: true, ..KeyKinds::default() });
         assert_eq!(age.and(pgp).only(pgp), pgp);
+        assert_eq!(age.and(age), age);
         assert_eq!(age.only(pgp), KeyKinds::default());
     }
 }

@@ -66,3 +66,30 @@ fn pairs(node: &Node) -> &[(Node, Node)] {
 fn is_merge(key: &Node) -> bool {
     matches!(&key.kind, Kind::Scalar(text, ScalarStyle::Plain) if text == "<<")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::parse;
+
+    fn root(text: &str) -> Node {
+        let mut documents = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        documents.swap_remove(0).root
+    }
+
+    #[test]
+    fn own_fields_come_before_those_that_are_merged_in() {
+        let root = root("x: &x {a: 1, b: 2}\ny: {<<: [*x, {c: 3}], d: 4, [k]: 5, '<<': 6}\nz: {<<: *x}\n");
+        let names = |name| {
+            let fields = field(&root, name).expect("it is there");
+            entries(fields).map(|(key, ..)| key).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!((names("y").as_str(), names("z").as_str()), ("d << a b c", "a b"));
+    }
+
+    #[test]
+    fn null_is_no_text() {
+        let root = root("a: ~\nb: ''\nc: [d]\n");
+        assert_eq!([text(&root, "a"), text(&root, "b"), text(&root, "c")], [None, Some(""), None]);
+    }
+}

@@ -43,7 +43,9 @@ fn add_pairs(node: &Node, map: &mut Map<String, Value>) -> Result<(), YamlError>
 
 fn is_merge(key: &Node) -> bool {
     match &key.kind {
-        Kind::Scalar(text, ScalarStyle::Plain) if text == "<<" => matches!(key.tag.as_deref(), None | Some("!!merge")),
+        Kind::Scalar(text, ScalarStyle::Plain) if text == "<<" => {
+            matches!(key.tag.as_deref(), None | Some("!" | "!!merge"))
+        }
         Kind::Scalar(text, _) => text == "<<" && key.tag.as_deref() == Some("!!merge"),
         _ => false,
     }
@@ -131,6 +133,18 @@ mod tests {
         let text = "x: &x {a: 1, b: 1}\nw: {b: 2, <<: *x, a: 3}\nz: {<<: [{c: 1}, {c: 2, d: 2}]}\n";
         let want = r#"{"w":{"a":3,"b":1},"x":{"a":1,"b":1},"z":{"c":1,"d":2}}"#;
         assert_eq!(json(text).as_deref(), Ok(want));
+        for (key, is_merge) in [
+            ("'<<'", false),
+            ("!!merge '<<'", true),
+            ("!!merge <<", true),
+            ("! <<", true),
+            ("!!str <<", false),
+            ("!x <<", false),
+        ] {
+            let want = if is_merge { r#"{"a":1}"# } else { r#"{"<<":{"a":1}}"# };
+            assert_eq!(json(&format!("{{{key}: {{a: 1}}}}")).as_deref(), Ok(want), "{key}");
+        }
+        assert!(json("l: &l [{a: 1}]\nx: {<<: *l}\n").is_err());
     }
 
     #[test]

@@ -167,23 +167,7 @@ fn parse_uint(text: &str) -> Option<u64> {
 
 /// A float of the form `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`; one that overflows is none.
 fn parse_float(text: &str) -> Option<f64> {
-    let is_float = {
-        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-            None => (unsigned, None),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let exponent = exponent.map(|exponent| exponent.strip_prefix(['-', '+']).unwrap_or(exponent));
-        all_digits(whole)
-            && all_digits(fraction)
-            && !(whole.is_empty() && fraction.is_empty())
-            && exponent.is_none_or(|digits| !digits.is_empty() && all_digits(digits))
-    };
-    if !is_float {
-        return None;
-    }
+    // Rust reads that form, and words that stand for what is not finite.
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
@@ -244,8 +228,15 @@ mod tests {
             ("tRUE", "str tRUE"),
             ("yes", "str yes"),
             ("on", "str on"),
+            ("0", "int 0"),
+            ("-0", "int 0"),
+            ("+5", "int 5"),
+            ("+-5", "str +-5"),
             ("0755", "int 493"),
             ("0o17", "int 15"),
+            ("0O17", "int 15"),
+            ("0o1777777777777777777777", "uint 18446744073709551615"),
+            ("0B11", "int 3"),
             ("0x1F", "int 31"),
             ("-0b101", "int -5"),
             ("0b-101", "int -5"),
@@ -256,6 +247,14 @@ mod tests {
             ("_1", "str _1"),
             ("1e3", "float 1000.0"),
             ("1.", "float 1.0"),
+            ("+.5e-3", "float 0.0005"),
+            ("1.e3", "float 1000.0"),
+            ("1e", "str 1e"),
+            ("1e+", "str 1e+"),
+            ("e5", "str e5"),
+            (".", "str ."),
+            ("1.5.2", "str 1.5.2"),
+            ("1e5e5", "str 1e5e5"),
             (".5", "float 0.5"),
             (".5_5", "float 0.55"),
             (".5_", "str .5_"),
@@ -266,6 +265,8 @@ mod tests {
             ("-.INF", "float -inf"),
             (".nan", "float NaN"),
             ("inf", "str inf"),
+            ("infinity", "str infinity"),
+            ("nan", "str nan"),
             ("-inf", "str -inf"),
             ("9223372036854775807", "int 9223372036854775807"),
             ("9223372036854775808", "uint 9223372036854775808"),
@@ -289,6 +290,10 @@ mod tests {
     #[test]
     fn lets_a_tag_decide_the_type() {
         let quoted = ScalarStyle::DoubleQuoted;
+        assert_eq!(tagged("!!bool", "true", quoted).as_deref(), Ok("bool true"));
+        assert_eq!(tagged("!!null", "~", quoted).as_deref(), Ok("null"));
+        assert_eq!(tagged("!!int", "18446744073709551615", quoted).as_deref(), Ok("uint 18446744073709551615"));
+        assert_eq!(tagged("!!float", "1.5", quoted).as_deref(), Ok("float 1.5"));
         assert_eq!(tagged("!!int", "12", quoted).as_deref(), Ok("int 12"));
         assert_eq!(tagged("!!float", "12", quoted).as_deref(), Ok("float 12.0"));
         assert_eq!(tagged("!!timestamp", "2001-01-01", quoted).as_deref(), Ok("time 2001-01-01T00:00:00Z"));

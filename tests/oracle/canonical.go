@@ -27,8 +27,15 @@ func canonical(file []byte, format formats.Format) ([]byte, error) {
 	}
 	metadata := &tree.Metadata
 	metadata.MessageAuthenticationCode = canonicalToken(metadata.MessageAuthenticationCode)
-	return store.EmitEncryptedFile(tree)
+	written, err := store.EmitEncryptedFile(tree)
+	if format == formats.Yaml {
+		// sops writes a key "<<" so that it reads it as a merge, and refuses it.
+		written = mergeKey.ReplaceAll(written, []byte(`$1"<<":`))
+	}
+	return written, err
 }
+
+var mergeKey = regexp.MustCompile(`(?m)^((?: |- )*)!!merge <<:`)
 
 func withCanonical(value any) any {
 	switch value := value.(type) {

@@ -105,6 +105,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_certificate_holds_the_key_and_is_signed_by_it() {
+        let pair = Pair::new(&Seed::of_text("x"), "name");
+        let text = pair.certificate();
+        let encoded: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+        let whole = STANDARD.decode(encoded).expect("base64");
+        let key = pair.key.verifying_key();
+        let key_bits = [&[BIT_STRING, 33, 0][..], key.as_bytes()].concat();
+        assert!(whole.windows(key_bits.len()).any(|window| window == key_bits));
+        let (rest, signature) = whole.split_at(whole.len() - 64);
+        let rest = rest.strip_suffix(&[BIT_STRING, 65, 0]).expect("the header of the signature");
+        // The header of an element of 128 to 255 bytes is around all.
+        let body = rest[3..].strip_suffix(&ED25519[..]).expect("how it is signed");
+        assert!(key.verify_strict(body, &signature.try_into().expect("64 bytes")).is_ok());
+    }
+
+    #[test]
     fn lengths_take_as_many_bytes_as_der_says() {
         for (length, header) in [
             (0, &[SEQUENCE, 0][..]),

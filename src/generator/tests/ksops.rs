@@ -212,7 +212,12 @@ fn takes_numbers_and_booleans_for_text_where_their_text_is_clear() {
     let objects = objects(&manifest, &[("a", b"x")]);
     let expected = json!({"a": "1", "b": "true", "c": "1.5", "d": "2001-01-01", "e": ""});
     assert_eq!(objects.first().expect("one")["metadata"]["annotations"], expected);
-    for unclear in ["010", "1e3", "0x10", "1_000", "Yes", "off", "TRUE", "1.50", ".inf"] {
+    let manifest =
+        secret_from("  files: [a]\n").replace("{name: s}", "{name: s, annotations: {a: 18446744073709551615}}");
+    let objects = self::objects(&manifest, &[("a", b"x")]);
+    let annotations = &objects.first().expect("one")["metadata"]["annotations"];
+    assert_eq!(*annotations, json!({"a": "18446744073709551615"}));
+    for unclear in ["0xFFFFFFFFFFFFFFFF", "010", "1e3", "0x10", "1_000", "Yes", "off", "TRUE", "1.50", ".inf"] {
         let manifest =
             secret_from("  files: [a]\n").replace("{name: s}", &format!("{{name: s, annotations: {{a: {unclear}}}}}"));
         let message = failure(&manifest, &[]);

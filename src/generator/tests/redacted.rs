@@ -54,6 +54,14 @@ fn no_value_of_a_secret_is_left() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_values_is_hidden_unless_it_is_nothing() {
+    let object = finished("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: CANARY-7f3a\ndata: ''\n");
+    assert_eq!((&object["stringData"], &object["data"]), (&json!(UNENCRYPTED), &json!("")));
+    let object = finished("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: [CANARY-7f3a]\n");
+    assert_eq!(object["stringData"], UNENCRYPTED);
+}
+
+#[test]
 fn field_names_in_any_letter_case_hide_nothing() {
     let object = finished("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nStringdata: {a: CANARY-7f3a}\n");
     assert_eq!(object["Stringdata"]["a"], UNENCRYPTED);
@@ -119,6 +127,9 @@ fn redacted_objects_are_unique_as_others_are() {
     assert_eq!(RedactedPiece::check_unique(&pieces("name: s")).err().map(|errors| errors.len()), Some(1));
     let objects: Vec<_> = pieces("name: t").into_iter().flat_map(RedactedPiece::into_objects).collect();
     assert_eq!(objects.len(), 2);
+    // kustomize may read them before they are finished.
+    let made = crate::generator::text_of(objects[0].clone(), crate::generator::HostAnnotations::Keep);
+    assert_eq!(read(&made)[0]["data"]["a"], STANDARD.encode(&own));
     // Under `data` a placeholder is encoded as any value.
     let written = read(&finish(objects, Assurance::Keyless, false));
     assert!(written.iter().all(|object| is_placeholder(decoded(&object["data"]["a"]).as_bytes())));
@@ -180,4 +191,49 @@ fn a_whole_sops_file_in_a_value_keeps_its_shape_and_loses_its_values() {
     assert!(is_placeholder(shape["user"].as_str().expect("text").as_bytes()));
     // Read as what its name says it is not, it is one value.
     assert!(is_placeholder(decoded(&object["data"]["db.bin"]).as_bytes()));
+    // Where nothing is encrypted, nothing is shown.
+    let mut file = tree(vec![entry("note_unencrypted", text("CANARY-7f3a"))]);
+    encrypt(&mut file, &[7; 32], None, false);
+    let clear = STANDARD.encode(emit_plain(Format::Yaml, &file).expect("a file").expose());
+    let object =
+        finished(&format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{db.yaml: {clear}}}\n"));
+    assert!(is_placeholder(decoded(&object["data"]["db.yaml"]).as_bytes()));
+}
+
+#[test]
+fn a_generator_renders_what_was_decrypted_or_redacted_and_checks_what_was_opened() {
+    use crate::sops::Redacted;
+    use crate::sops::store::{Format, emit_plain};
+    use crate::sops::test_encryptor::{FixedKey, encrypt, entry, text, tree};
+    let file = |variables: &str| {
+        let mut file = tree(vec![entry("data", text(variables))]);
+        encrypt(&mut file, &[7; 32], None, false);
+        emit_plain(Format::Json, &file).expect("a file").expose().clone()
+    };
+    let with_keys = |file: &[u8]| {
+        Redacted::with_keys(file, Format::Binary, &FixedKey(vec![7; 32])).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: g}\nsecretFrom:\n- metadata: {name: s}\n  \
+                    envs: [a.txt]\n";
+    let generator = super::parse(manifest).unwrap_or_else(|errors| panic!("{errors:?}"));
+
+    let opened = with_keys(&file("A=CANARY-7f3a\n"));
+    let cleartext = opened.cleartext().expect("it was opened");
+    let pieces = generator.render(&|_| cleartext).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert_eq!(read(crate::generator::join(pieces).expose())[0]["stringData"], json!({"A": "CANARY-7f3a"}));
+    let shown = |redacted: &Redacted| {
+        let pieces = generator.render_redacted(&|_| redacted).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let objects: Vec<_> = pieces.into_iter().flat_map(RedactedPiece::into_objects).collect();
+        read(&finish(objects, Assurance::Verified, false)).remove(0)
+    };
+    assert!(is_placeholder(shown(&opened)["stringData"]["A"].as_str().expect("text").as_bytes()));
+
+    // godotenv would put another variable's value there: an error of the plaintext, which a placeholder hides.
+    let unclear = file("A=x$CANARY\n");
+    let opened = with_keys(&unclear);
+    let errors = generator.render_redacted(&|_| &opened).err().unwrap_or_default();
+    assert_eq!(errors.len(), 1);
+    // Without keys not even the names are known.
+    let closed = Redacted::without_keys(&unclear, Format::Binary).unwrap_or_else(|error| panic!("{error}"));
+    assert!(shown(&closed)["stringData"].as_object().is_some_and(|values| !values.contains_key("A")));
 }

@@ -144,6 +144,14 @@ fn patterns_of_a_hostile_file_end() {
     let config = parse(&format!("creation_rules:\n{rules}"));
     let mut budget = MatchBudget::default();
     assert!(matches!(config.matching(&"a".repeat(400), &mut budget), Match::Unknown));
+    // Most of them are not even compiled.
+    let rules = config.rules.as_deref().unwrap_or_default();
+    let is_unknown = |rule: &&CreationRule| matches!(rule.pattern, matching::Matcher::Unknown);
+    assert_eq!(
+        rules.iter().position(|rule| is_unknown(&rule)).map(|first| rules.len() - first),
+        Some(rules.iter().filter(is_unknown).count())
+    );
+    assert!(rules.iter().filter(is_unknown).count() > rules.len() / 2);
 }
 
 /// The names of the first rule's first group.

@@ -120,6 +120,15 @@ fn refused(change: impl FnOnce(&mut Document)) -> Option<Mismatch> {
 }
 
 #[test]
+fn a_text_in_the_place_of_a_token_stays() {
+    let file = file();
+    let mut copy = copy_of(&file, 0);
+    *value(&mut copy, "name") = text("of a patch");
+    let opened = witness(&file).open_copy(copy).unwrap_or_else(|mismatch| panic!("{mismatch:?}"));
+    assert_eq!((&sorted(&opened)["name"], &sorted(&opened)["port"]), (&"of a patch".into(), &5432.into()));
+}
+
+#[test]
 fn a_copy_in_any_order_opens_to_the_values_of_its_file() {
     let file = file();
     let expected: [serde_json::Value; 2] = [

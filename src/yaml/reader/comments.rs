@@ -65,7 +65,7 @@ impl Scanner<'_> {
     /// Takes the comment lines from here on, and splits them into feet of the last token and a head of the next.
     pub(super) fn scan_comments(&mut self, scan_mark: Mark) {
         let mut last = self.last_token(0);
-        if last.typ == TokenType::FlowEntry && self.has_two_tokens() {
+        if last.typ == TokenType::FlowEntry {
             last = self.last_token(1);
         }
         let mut lines = CommentLines {
@@ -147,13 +147,11 @@ impl Scanner<'_> {
         }
     }
 
-    /// The line on which a comment must begin to be a foot of what precedes: the first after it.
+    /// The line on which a comment must begin to be a foot of what precedes: the first after it. (yaml.v3 takes the second
+    /// behind a `-`. It makes no difference: a comment there begins on the line of the dash, and one that follows it apart is
+    /// dedented.)
     fn foot_line(&self, scan_mark: Mark) -> i32 {
-        if scan_mark.line == 0 {
-            return -1;
-        }
-        let line = self.source.mark.line - self.source.newlines + 1;
-        if self.source.newlines == 0 && self.source.mark.column > 1 { line + 1 } else { line }
+        if scan_mark.line == 0 { -1 } else { self.source.mark.line - self.source.newlines + 1 }
     }
 
     /// Ends the comment gathered so far as a foot, and begins a new one behind it.

@@ -94,7 +94,7 @@ impl Scanner<'_> {
             else {
                 return Err(start.error("an escape in a tag lacks a hexadecimal digit"));
             };
-            let octet = high << 4 | low;
+            let octet = high * 16 + low;
             if octets.is_empty() {
                 width = octet.leading_ones().max(1) as usize;
             }
@@ -150,7 +150,7 @@ impl Scanner<'_> {
             return Err(start.error(BAD_TAG_DIRECTIVE));
         }
         let handle = self.scan_tag_handle();
-        if handle.len() > 1 && !handle.ends_with('!') || !self.source.is_blank(0) {
+        if !handle.ends_with('!') || !self.source.is_blank(0) {
             return Err(start.error(BAD_TAG_DIRECTIVE));
         }
         self.source.skip_blanks();

@@ -175,8 +175,8 @@ impl Scanner<'_> {
             let Some(digit) = char::from(self.source.at(0)).to_digit(16) else {
                 return Err(start.error("an escape in a quoted scalar lacks a hexadecimal digit"));
             };
-            // Eight digits of four bits.
-            code = code << 4 | digit;
+            // Eight digits at most: 32 bits.
+            code = code * 16 + digit;
             self.source.skip();
         }
         char::from_u32(code).ok_or_else(|| start.error("an escape in a quoted scalar is no Unicode character"))

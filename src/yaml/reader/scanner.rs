@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::YamlError;
-use super::comments::{CommentKind, PendingComment};
+use super::comments::PendingComment;
 use super::keys::SimpleKeys;
 use super::source::{Mark, Source};
 use crate::yaml::ScalarStyle;
@@ -132,10 +132,6 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    pub fn has_two_tokens(&self) -> bool {
-        self.tokens.len() > 1
-    }
-
     /// Reads until the front token is certain, and three tokens ahead: comments need to see what follows them.
     fn fetch_more_tokens(&mut self) -> Result<(), YamlError> {
         loop {
@@ -208,6 +204,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes blanks, line breaks and comments.
+    ///
+    /// yaml.v3 would make a comment behind the token before the first `- ` of a sequence a head here. By then the parser has
+    /// always taken it: three tokens are read ahead, and these are that token, the start of the sequence and the dash.
     fn scan_to_next_token(&mut self) {
         let scan_mark = self.source.mark;
         loop {
@@ -216,7 +215,6 @@ impl<'a> Scanner<'a> {
             while self.source.at(0) == b' ' || tab_allowed && self.source.at(0) == b'\t' {
                 self.source.skip();
             }
-            self.turn_line_comment_into_head();
             if self.source.at(0) == b'#' {
                 self.scan_comments(scan_mark);
             }
@@ -226,26 +224,6 @@ impl<'a> Scanner<'a> {
             self.source.skip_break();
             if self.flow_level == 0 {
                 self.simple_key_allowed = true;
-            }
-        }
-    }
-
-    /// A comment behind the token before the first `- ` of a sequence heads what follows the dash, unless the parser
-    /// has already given it away.
-    fn turn_line_comment_into_head(&mut self) {
-        if !self.has_two_tokens() {
-            return;
-        }
-        let is_first_entry =
-            self.last_token(1).typ == TokenType::BlockSequenceStart && self.last_token(0).typ == TokenType::BlockEntry;
-        if !is_first_entry || self.source.is_break(0) {
-            return;
-        }
-        let here = self.source.mark;
-        if let Some(comment) = self.comments.back_mut().filter(|comment| comment.kind == CommentKind::Line) {
-            comment.kind = CommentKind::Head;
-            if comment.start.line == here.line - 1 {
-                comment.token_mark = here;
             }
         }
     }

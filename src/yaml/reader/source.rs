@@ -145,23 +145,17 @@ impl<'a> Source<'a> {
         to.push_str(self.since(from));
     }
 
-    /// Moves printable ASCII characters to `to`, up to the first of `stops`, which must name the space.
+    /// Moves printable ASCII characters to `to`, up to the first of `stops`, which must name the space. Within a word only:
+    /// what comes next is no blank and no break.
     pub fn read_word(&mut self, to: &mut String, stops: &[u8]) {
-        let count = printable_run(self.ahead(), stops);
-        if count > 0 {
-            self.newlines = 0;
-            self.read_ascii(count, to);
-        }
+        self.newlines = 0;
+        self.read_ascii(printable_run(self.ahead(), stops), to);
     }
 
     /// Moves characters to `to` as long as their bytes pass `belongs`, which must refuse blanks, breaks, and every byte
-    /// above ASCII.
+    /// above ASCII. Behind an indicator only: `newlines` is 0.
     pub fn read_ascii_run(&mut self, to: &mut String, belongs: impl Fn(u8) -> bool) {
-        let count = self.ahead().iter().take_while(|byte| belongs(**byte)).count();
-        if count > 0 {
-            self.newlines = 0;
-            self.read_ascii(count, to);
-        }
+        self.read_ascii(self.ahead().iter().take_while(|byte| belongs(**byte)).count(), to);
     }
 
     /// Moves that many ASCII characters to `to`.

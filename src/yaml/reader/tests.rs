@@ -3,7 +3,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use crate::limits;
-use crate::yaml::{CollectionStyle, Comments, Document, Kind, Node, ScalarStyle, YamlError, parse, to_json};
+use crate::yaml::{CollectionStyle, Comments, Document, Kind, Node, Position, ScalarStyle, YamlError, parse, to_json};
 
 /// A node on one line: text of scalars, `[…]`, `{…}`; `<head|line|foot>` where there are comments.
 fn show(node: &Node) -> String {
@@ -39,7 +39,11 @@ fn show_document(document: &Document) -> String {
 
 fn read(text: &str) -> Result<String, String> {
     let documents = parse(text.as_bytes()).map_err(|error| error.to_string())?;
-    Ok(documents.iter().map(show_document).collect::<Vec<_>>().join(" --- "))
+    Ok(shown(&documents))
+}
+
+fn shown(documents: &[Document]) -> String {
+    documents.iter().map(show_document).collect::<Vec<_>>().join(" --- ")
 }
 
 #[track_caller]
@@ -54,20 +58,34 @@ fn refuses(text: &str, want: &str) {
 
 // Expected values of comments and values in this file: go.yaml.in/yaml/v3 v3.0.4.
 
+/// Line and column of each node, in order.
+fn places(node: &Node) -> Vec<String> {
+    let below: Vec<_> = match &node.kind {
+        Kind::Mapping(pairs, _) => {
+            pairs.iter().flat_map(|(key, value)| [places(key), places(value)].concat()).collect()
+        }
+        Kind::Sequence(items, _) => items.iter().flat_map(places).collect(),
+        Kind::Scalar(..) => Vec::new(),
+    };
+    let Position { line, column } = node.position;
+    [vec![format!("{line}:{column}")], below].concat()
+}
+
+/// A text; values and comments, and the places of nodes, as yaml.v3 reads them, or none where it refuses the text:
 /// `testdata/make_read.go` made the table.
 #[test]
 fn reads_as_yaml_v3_or_refuses() {
     let mut differences = Vec::new();
     for line in include_str!("../testdata/read.jsonl").lines() {
-        let [text, theirs]: [Option<String>; 2] = serde_json::from_str(line).expect("JSON");
+        let [text, theirs, their_places]: [Option<String>; 3] = serde_json::from_str(line).expect("JSON");
         let text = text.expect("a text");
-        let ours = read(&text).ok().map(|ours| {
-            // Comments are the business of other tests.
-            let parts = ours.split('<').map(|part| part.split_once('>').map_or(part, |(_, rest)| rest));
-            parts.collect::<String>()
+        let documents = parse(text.as_bytes()).ok();
+        let ours = documents.as_ref().map(|documents| shown(documents));
+        let our_places = documents.map(|documents| {
+            documents.iter().flat_map(|document| places(&document.root)).collect::<Vec<_>>().join(" ")
         });
-        if ours != theirs {
-            differences.push(format!("{text:?}: {ours:?}, yaml.v3: {theirs:?}"));
+        if (&ours, &our_places) != (&theirs, &their_places) {
+            differences.push(format!("{text:?}: {ours:?} {our_places:?}, yaml.v3: {theirs:?} {their_places:?}"));
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
@@ -187,6 +205,34 @@ fn refuses_alias_bombs() {
 }
 
 #[test]
+fn aliases_may_add_as_much_as_the_bounds_say() {
+    let list = vec!["x"; 999].join(", ");
+    let nodes = |more: &str| {
+        let aliases = "- *a\n".repeat(limits::ALIAS_NODES / 1000);
+        parse(format!("- &a [{list}]\n- &b x\n{aliases}{more}").as_bytes())
+            .map(drop)
+            .err()
+            .map(|error| error.to_string())
+    };
+    assert_eq!(nodes(""), None);
+    assert_eq!(nodes("- *b\n").as_deref(), Some("aliases stand for too much at line 103, column 3"));
+
+    // Of what is copied, text, tag and comments count, the comments of an alias in it too: 768 bytes of `a`, 1 KiB of `c`.
+    let [scalar, tag, comment, rest] = [511, 63, 63, 256].map(|length| "x".repeat(length));
+    let bytes = |more: &str| {
+        let a = format!("#{comment}\n- &a !{tag} y{scalar} #{comment}\n#{comment}\n\n");
+        let c = format!("- &c\n  - z\n  #{comment}\n  - *a #{comment}\n  #{comment}{comment}\n\n");
+        let aliases = "- *c\n".repeat(limits::ALIAS_BYTES / 1024 - 1);
+        parse(format!("- &b {rest}\n{a}{c}{aliases}- *b\n{more}").as_bytes())
+            .map(drop)
+            .err()
+            .map(|error| error.to_string())
+    };
+    assert_eq!(bytes(""), None);
+    assert!(bytes("- *b\n").is_some_and(|error| error.starts_with("aliases stand for too much")));
+}
+
+#[test]
 fn many_anchors_cost_nothing() {
     let text: String = (0..100_000).map(|number| format!("- &a{number} v\n")).collect();
     let documents = parse(text.as_bytes()).ok().unwrap_or_default();
@@ -218,6 +264,36 @@ fn refuses_ill_formed_text() {
     refuses("a: \"\\q\"\n", "an unknown escape in a quoted scalar at line 1, column 4");
     refuses("\ta: 1\n", "a character that can begin no token at line 1, column 1");
     refuses("%FOO\n---\n", "an unknown directive at line 1, column 1");
+    refuses("'\\qb{", "a quoted scalar without its closing quote at line 1, column 1");
+    refuses(">\n\t\n", "a tab indents a block scalar at line 1, column 1");
+    refuses(">1\n\t\n", "a tab indents a block scalar at line 1, column 1");
+    refuses("{|\n", "a character that can begin no token at line 1, column 2");
+    refuses("[>]\n", "a character that can begin no token at line 1, column 2");
+}
+
+#[test]
+fn an_error_stands_where_the_token_does_that_nothing_allows() {
+    refuses(":\r\n&x v", "a key is needed here at line 1, column 1");
+    refuses(": v}\u{feff}?a\n", "a key is needed here at line 1, column 1");
+    refuses("[]k: ", "a value is needed here at line 1, column 1");
+    refuses(" ? [a, \n", "a value is needed here at line 2, column 1");
+    refuses("[? ],\n- b\n]\n", "a value is needed here at line 2, column 1");
+    // Line breaks of comments count, CRLF once.
+    let text = "# c\n\n# d\r\n-\n- &x {~}\n \n- [ # c\n ? b, ? ] # c # d\n # d\n#e\n# c\n \n# end";
+    refuses(text, "a ',' or ']' is needed here at line 12, column 2");
+    // Columns count characters.
+    refuses("é日: \u{1b}\n", "control characters are not allowed at line 1, column 5");
+    refuses("é日: 'b\n", "a quoted scalar without its closing quote at line 1, column 5");
+}
+
+#[test]
+fn refuses_noncharacters_and_takes_their_neighbours() {
+    for c in ['\u{fffe}', '\u{ffff}'] {
+        refuses(&format!("a: {c}"), "control characters are not allowed at line 1, column 4");
+    }
+    for c in ['\u{fffd}', '\u{f7bf}', '\u{ffbf}'] {
+        reads(&format!("a: {c}"), &format!("{{a: {c}}}"));
+    }
 }
 
 /// Runs on a stack as small as a thread may have.
@@ -314,5 +390,5 @@ fn an_alias_within_what_an_alias_stands_for_is_put_in_its_own_place() {
 fn an_alias_stands_where_it_is_written() {
     let documents = parse(b"a: &a\n  b: 1\nc:\n\n  *a\n").unwrap_or_else(|error| panic!("{error}"));
     let Kind::Mapping(pairs, _) = &documents[0].root.kind else { panic!("a mapping") };
-    assert_eq!(pairs[1].1.position.line, 5);
+    assert_eq!((pairs[1].1.position.line, pairs[1].1.offset), (5, 19));
 }

@@ -16,22 +16,8 @@ use crate::yaml::{CollectionStyle, Comments, Document, Kind, Node, ScalarStyle};
 
 /// Builds the documents of a stream.
 pub(super) fn read_documents(source: Source<'_>) -> Result<Vec<Document>, YamlError> {
-    let mut builder = Builder {
-        parser: Parser::new(source),
-        documents: Vec::new(),
-        document: Document::default(),
-        open: Vec::new(),
-        nodes: 0,
-        anchors: HashMap::new(),
-        aliases: Vec::new(),
-    };
-    loop {
-        let event = builder.parser.next()?;
-        match event.kind {
-            EventKind::StreamEnd => break,
-            _ => builder.take(event)?,
-        }
-    }
+    let mut builder = Builder::new(source);
+    builder.take_all()?;
     let Builder { mut documents, aliases, .. } = builder;
     expand(&mut documents, &aliases)?;
     Ok(documents)
@@ -59,7 +45,29 @@ struct Builder<'a> {
     aliases: Vec<Alias>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(source: Source<'a>) -> Self {
+        Self {
+            parser: Parser::new(source),
+            documents: Vec::new(),
+            document: Document::default(),
+            open: Vec::new(),
+            nodes: 0,
+            anchors: HashMap::new(),
+            aliases: Vec::new(),
+        }
+    }
+
+    fn take_all(&mut self) -> Result<(), YamlError> {
+        loop {
+            let event = self.parser.next()?;
+            match event.kind {
+                EventKind::StreamEnd => return Ok(()),
+                _ => self.take(event)?,
+            }
+        }
+    }
+
     fn take(&mut self, event: Event) -> Result<(), YamlError> {
         let Event { kind, mark, anchor, tag, comments } = event;
         if matches!(kind, EventKind::DocumentStart) {
@@ -193,4 +201,21 @@ fn take_foot(node: &mut Node) -> String {
 
 fn set_foot(node: &mut Node, foot: String) {
     node.comments.get_or_insert_default().foot = foot;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_as_many_nodes_as_the_bound_says() {
+        let is_read_after = |nodes| {
+            let mut builder = Builder::new(Source::new(b"- a\n").unwrap_or_else(|error| panic!("{error}")));
+            builder.nodes = nodes;
+            builder.take_all().is_ok()
+        };
+        assert!(is_read_after(limits::YAML_NODES - 2));
+        assert!(!is_read_after(limits::YAML_NODES - 1));
+        assert!(!is_read_after(limits::YAML_NODES));
+    }
 }

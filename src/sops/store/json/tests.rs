@@ -89,6 +89,10 @@ fn refuses_what_go_refuses() {
         ("\u{feff}{}", "the top level is not a JSON object (line 1, column 1)"),
         ("{\"a\":1,}", "expected a JSON key in double quotes (line 1, column 8)"),
         ("{\"a\":[1,]}", "expected a JSON value (line 1, column 9)"),
+        (
+            &format!("{{\"a\": \"{}\", \"é\": \"{}\", x}}", "b".repeat(300), "c".repeat(256)),
+            "expected a JSON key in double quotes (line 1, column 576)",
+        ),
         ("{\"a\" 1}", "expected `:` after a JSON key (line 1, column 6)"),
         ("{\n\"é\": tru}", "expected a JSON value (line 2, column 6)"),
         ("{\"a\":01}", "expected `,` or `}` in a JSON object (line 1, column 7)"),

@@ -74,7 +74,9 @@ impl Converter<'_> {
                 self.comments(&comments.foot, false, &mut branch)?;
             }
             Kind::Sequence(..) => return Err(format_error("a YAML document that is a list", Some(root.position))),
-            // Null is what stands after a trailing `---`.
+            // Null is what stands after a trailing `---`. Of a text that is tagged as null sops looks at the tag only, in
+            // later documents.
+            Kind::Scalar(..) if !self.is_first && root.tag.as_deref() == Some("!!null") => {}
             Kind::Scalar(..) if matches!(resolve(&root), Ok(Resolved::Null)) => {}
             Kind::Scalar(..) => {
                 return Err(format_error("a YAML document that is a single value", Some(root.position)));

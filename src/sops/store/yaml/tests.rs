@@ -111,9 +111,16 @@ fn prints_values_as_sops_does() {
 }
 
 #[test]
+fn a_key_in_base64_is_its_text() {
+    assert_eq!(printed("!!binary aGk=: 1\n"), "hi: 1\n");
+    assert!(refusal("!!binary /w==: 1\n").contains("a YAML key that is not UTF-8"));
+}
+
+#[test]
 fn checks_the_first_document_only_for_repeated_keys_and_tags() {
     assert_eq!(printed("a: 1\n---\nb: 1\nb: 2\n"), "a: 1\n---\nb: 1\nb: 2\n");
     assert_eq!(printed("a: 1\n---\nb: !!int x\n"), "a: 1\n---\nb: null\n");
+    assert_eq!(printed("a: 1\n--- !!null x\n---\n"), "a: 1\n---\n{}\n---\n{}\n");
     assert!(refusal("b: !!int x\n").contains("!!int"));
     assert_eq!(refusal("b: 1\nc: 3\nb: 2\n"), "value b: a YAML key written twice, first in line 1 (line 3, column 1)");
 }

@@ -396,6 +396,17 @@ fn replaces_control_characters_in_comments() {
 }
 
 #[test]
+fn the_last_break_of_a_folded_text_is_single_if_the_first_line_is_indented() {
+    let nodes = map(vec![(plain("k"), folded(" a\nb\n"))]);
+    assert_eq!(print(vec![document(nodes)]), lines(&["k: >4", "     a", "    b"]));
+}
+
+#[test]
+fn a_comment_stands_apart_from_the_only_scalar_of_a_document() {
+    assert_eq!(print(vec![document(plain("a").line("# c"))]), "a # c\n");
+}
+
+#[test]
 fn looks_at_the_next_line_when_it_folds() {
     // yaml.v3 looks at the first line of the text: three line breaks after `a`.
     assert_eq!(print(vec![document(folded("a\n b\nc"))]), lines(&[">-", "    a", "     b", "    c"]));
