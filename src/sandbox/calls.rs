@@ -13,7 +13,7 @@
 
 use std::io::ErrorKind;
 
-use super::program::{Check, Program, Verdict};
+use super::program::{Check, Program, Verdict, WORDS, Word, words};
 use super::{Layer, Profile};
 
 /// Forbids the calling thread what the profile does not need. `before` is what it is confined to by a filter already: then
@@ -47,11 +47,9 @@ pub(super) fn program_beyond(profile: &Profile, before: &Profile) -> Option<Vec<
 }
 
 fn verdicts(profile: &Profile) -> Option<Program> {
-    let mut program = Program::for_this_processor()?;
+    const SAME: [Word; WORDS] = words(ALLOWED, KILLED, REFUSED);
+    let mut program = Program::for_this_processor(SAME)?;
     let connected = profile.connects || profile.accepts;
-    program.set(ALLOWED, Verdict::Allow);
-    program.set(KILLED, Verdict::Kill);
-    program.set(REFUSED, Verdict::Refuse);
     program.set(TALKS, if connected { Verdict::Allow } else { Verdict::Refuse });
     program.set(CONNECTS, if profile.connects { Verdict::Allow } else { Verdict::Refuse });
     program.set(ACCEPTS, if profile.accepts { Verdict::Allow } else { Verdict::Refuse });

@@ -46,8 +46,8 @@ pub(super) struct Program {
 }
 
 /// The verdicts of numbers that share a word, one bit for each; those that are in no mask are unknown.
-#[derive(Clone, Copy, Default)]
-struct Word {
+#[derive(Clone, Copy)]
+pub(super) struct Word {
     allow: u32,
     check: u32,
     kill: u32,
@@ -59,7 +59,40 @@ const NUMBERS: usize = WORDS * WORD;
 
 /// Numbers that share a word, and how many words there are.
 const WORD: usize = 32;
-const WORDS: usize = 16;
+pub(super) const WORDS: usize = 16;
+
+/// Verdicts that no profile changes; all other calls are unknown. Made by the compiler, since every run would make the same.
+#[expect(clippy::indexing_slicing, reason = "the compiler does it, and would stop")]
+pub(super) const fn words(
+    allowed: &[libc::c_long],
+    killed: &[libc::c_long],
+    refused: &[libc::c_long],
+) -> [Word; WORDS] {
+    let mut words = [Word { allow: 0, check: 0, kill: 0, refuse: 0 }; WORDS];
+    let mut place = 0;
+    while place < WORDS {
+        words[place].allow = mask(allowed, place);
+        words[place].kill = mask(killed, place);
+        words[place].refuse = mask(refused, place);
+        let Word { allow, kill, refuse, .. } = words[place];
+        assert!(allow & kill == 0 && allow & refuse == 0 && kill & refuse == 0, "a call has two verdicts");
+        place += 1;
+    }
+    words
+}
+
+/// The bits of those numbers that are in a word.
+const fn mask(mut calls: &[libc::c_long], word: usize) -> u32 {
+    let mut mask = 0;
+    while let Some((call, rest)) = calls.split_first() {
+        let number = call.cast_unsigned() as usize;
+        if number / WORD == word {
+            mask |= 1 << (number % WORD);
+        }
+        calls = rest;
+    }
+    mask
+}
 
 // Operations of BPF: load a word of the call's description, a constant, or the word that was stored; store; move to the
 // other register, shift by it, keep bits; jump if greater or equal, if equal, if bits are set, always;
@@ -83,8 +116,8 @@ const PROCESSOR: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
 impl Program {
-    /// A filter that knows no call at all; `None` for a processor whose numbers are not listed in `calls`.
-    pub(super) fn for_this_processor() -> Option<Self> {
+    /// A filter with verdicts that [`words`] made; `None` for a processor whose numbers are not listed in `calls`.
+    pub(super) fn for_this_processor(words: [Word; WORDS]) -> Option<Self> {
         // AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64
         let processor = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
             0xc000_003e
@@ -93,7 +126,7 @@ impl Program {
         } else {
             return None;
         };
-        Some(Self { processor, words: [Word::default(); WORDS], checked: Vec::with_capacity(16) })
+        Some(Self { processor, words, checked: Vec::with_capacity(16) })
     }
 
     /// Gives calls a verdict in the place of the one that they had.
