@@ -124,8 +124,9 @@ pub const NETWORK_KEY_BYTES: usize = 128 << 10;
 /// there is one.
 pub const METADATA_SERVER: Duration = Duration::from_secs(2);
 
-/// Most hashes computed to open one PKCS#12 file (certificates for Azure): about two seconds. The file says how many there
-/// shall be: OpenSSL and Windows write 2,000 rounds, Java 10,000, the careful 600,000, and a file takes five hashes a round.
+/// Most hashes computed to open one PKCS#12 file (certificates for Azure): half a second, two where the processor has no
+/// SHA of its own. The file says how many: OpenSSL and Windows write 2,000 rounds, Java 10,000, the careful 600,000, and a
+/// file takes five hashes a round.
 pub const PKCS12_HASHES: u32 = 4 << 20;
 
 /// Largest regular expression of a metadata rule, in bytes.
