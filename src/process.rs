@@ -249,7 +249,68 @@ fn wait_for(fd: BorrowedFd<'_>, what: PollFlags, deadline: Deadline) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
+
+    fn open(path: &Path, options: &mut std::fs::OpenOptions) -> std::fs::File {
+        options.open(path).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn only_a_null_device_that_can_be_read_and_written_counts_as_closed() {
+        use std::fs::OpenOptions;
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let null = Path::new("/dev/null");
+        for (path, options, is_closed) in [
+            (null, OpenOptions::new().read(true).write(true), true),
+            (null, OpenOptions::new().write(true), false),
+            (null, OpenOptions::new().read(true), false),
+            (Path::new("/dev/zero"), OpenOptions::new().read(true).write(true), false),
+            (file.path(), OpenOptions::new().read(true).write(true), false),
+        ] {
+            assert_eq!(was_closed(open(path, options).as_fd()), is_closed, "{path:?} {options:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_begins_at_the_end_of_a_regular_file_or_it_cannot_be_taken_back() {
+        use std::fs::OpenOptions;
+        use std::io::{Seek, SeekFrom};
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut writer = open(file.path(), OpenOptions::new().write(true));
+        assert_eq!(place_in_file(writer.as_fd()), Some(0));
+        let environment = Environment::new([], None);
+        assert_eq!(write_all(writer.as_fd(), b"answer", Deadline::start(&environment)), Ok(()));
+        assert_eq!(std::fs::read(file.path()).expect("it is there"), b"answer");
+        assert_eq!(place_in_file(writer.as_fd()), Some(6));
+        writer.seek(SeekFrom::Start(3)).expect("a regular file");
+        assert_eq!(place_in_file(writer.as_fd()), None);
+        assert_eq!(place_in_file(open(file.path(), OpenOptions::new().append(true)).as_fd()), Some(6));
+        assert_eq!(place_in_file(open(Path::new("/dev/null"), OpenOptions::new().append(true)).as_fd()), None);
+        assert_eq!(
+            write_all(
+                open(Path::new("/dev/full"), OpenOptions::new().write(true)).as_fd(),
+                b"x",
+                Deadline::start(&environment)
+            ),
+            Err(Errno::NOSPC)
+        );
+    }
+
+    #[test]
+    fn a_refused_answer_says_why() {
+        for (errno, why) in [
+            (Errno::PIPE, "its reader is gone"),
+            (Errno::NOSPC, "no space is left on the device"),
+            (Errno::BADF, "it is closed or not open for writing"),
+            (Errno::TIMEDOUT, "its reader took nothing before the deadline"),
+            (Errno::IO, "the write failed"),
+        ] {
+            let report = refused(errno).report();
+            assert!(report.contains(&format!("standard output refused the answer: {why}")), "{report}");
+        }
+    }
 
     #[test]
     fn the_clock_is_asked_unless_the_operator_gives_a_time() {
