@@ -1,57 +1,52 @@
-//! RSA session keys, opened with blinding.
+//! RSA session keys, opened in a time that tells nothing of the private key.
 //!
-//! The `rsa` crate does not compute in constant time (RUSTSEC-2023-0071), and rPGP calls it without blinding: then the
-//! time that a file takes depends on the private key and on what the file's author chose. Blinding multiplies the
-//! ciphertext by a random number first, so that nobody chooses what the private key is applied to.
+//! The `rsa` crate, which rPGP calls, does not compute in constant time (RUSTSEC-2023-0071): then the time that a file
+//! takes depends on the private key and on what the file's author chose. So the private-key operation is our own.
+
+use std::io::Cursor;
 
 use pgp::composed::{PlainSessionKey, RawSessionKey};
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
-use pgp::types::{EskType, PkeskBytes, PlainSecretParams, PublicParams, RsaPublicParams};
-use rsa::rand_core::OsRng;
-use rsa::traits::PublicKeyParts;
-use rsa::{BigUint, Pkcs1v15Encrypt, RsaPrivateKey};
+use pgp::ser::Serialize;
+use pgp::types::{EskType, Mpi, PkeskBytes, PublicParams};
+use unsops_rsa::PrivateKey;
 
 use crate::secret::{Secret, SecretBytes};
 
-/// Opens a session key of an RSA key; outer `None` where key or session key are of another kind, inner `None` where it
-/// does not open.
-pub(super) fn open(
-    public: &PublicParams,
-    secret: &PlainSecretParams,
-    values: &PkeskBytes,
-    kind: EskType,
-) -> Option<Option<PlainSessionKey>> {
-    let PlainSecretParams::RSA(secret) = secret else { return None };
-    let (d, p, q, _) = secret.to_bytes();
-    RsaNumbers([d, p, q].map(Secret::new)).open(public, values, kind)
-}
-
 /// What is secret of an RSA key, as bytes. To check a key and to prepare it takes as long as to use it, and of the keys
 /// of a home one is used.
-pub(super) struct RsaNumbers(pub(super) [SecretBytes; 3]);
+pub(super) struct RsaNumbers(pub(super) [SecretBytes; 4]);
 
 impl RsaNumbers {
-    /// Their names in GnuPG's files: the private exponent and the primes.
-    pub(super) const NAMES: [&str; 3] = ["d", "p", "q"];
+    /// Their names in GnuPG's files, in the order of OpenPGP: the private exponent, the primes, and the inverse of the
+    /// first modulo the second.
+    pub(super) const NAMES: [&str; 4] = ["d", "p", "q", "u"];
 
-    /// As [`open`].
-    pub(super) fn open(
-        &self,
-        public: &PublicParams,
-        values: &PkeskBytes,
-        kind: EskType,
-    ) -> Option<Option<PlainSessionKey>> {
-        let (PublicParams::RSA(public), PkeskBytes::Rsa { mpi }) = (public, values) else { return None };
-        Some(self.session_key(public, mpi.as_ref(), kind))
+    /// Reads them as OpenPGP writes them; nothing may follow.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut rest = Cursor::new(bytes);
+        let [d, p, q, u] = Self::NAMES.map(|_| Mpi::try_from_reader(&mut rest).ok());
+        let is_all = usize::try_from(rest.position()) == Ok(bytes.len());
+        let numbers = [d?, p?, q?, u?].map(|number| Secret::new(number.as_ref().to_vec()));
+        is_all.then_some(Self(numbers))
     }
 
-    fn session_key(&self, public: &RsaPublicParams, ciphertext: &[u8], kind: EskType) -> Option<PlainSessionKey> {
-        let [d, p, q] = self.0.each_ref().map(|number| BigUint::from_bytes_be(number.expose()));
-        let (n, e) = (public.key.n().clone(), public.key.e().clone());
-        let key = RsaPrivateKey::from_components(n, e, d, vec![p, q]).ok()?;
-        let plain = key.decrypt_blinded(&mut OsRng, Pkcs1v15Encrypt, ciphertext).ok()?;
+    /// Opens a session key; `None` where it does not open.
+    pub(super) fn open(&self, public: &PublicParams, values: &PkeskBytes, kind: EskType) -> Option<PlainSessionKey> {
+        let PkeskBytes::Rsa { mpi } = values else { return None };
+        let [n, e] = public_numbers(public)?;
+        let [d, p, q, u] = self.0.each_ref().map(|number| number.expose().as_slice());
+        let key = PrivateKey { n: n.as_ref(), e: e.as_ref(), d, p, q, u };
+        let plain = key.decrypt(mpi.as_ref()).ok()?;
         session_key(&plain, kind)
     }
+}
+
+/// Modulus and exponent; `None` where the key is of another kind.
+fn public_numbers(public: &PublicParams) -> Option<[Mpi; 2]> {
+    let PublicParams::RSA(_) = public else { return None };
+    let mut numbers = Cursor::new(public.to_bytes().ok()?);
+    Some([Mpi::try_from_reader(&mut numbers).ok()?, Mpi::try_from_reader(&mut numbers).ok()?])
 }
 
 /// Takes the session key out of its frame: algorithm (not in version 6), key, sum of its bytes.
