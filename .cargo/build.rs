@@ -16,8 +16,8 @@ use std::{env, fs};
 /// The symbol by which the section is kept, and by which a second list would be noticed.
 const SYMBOL: &str = "AUDITABLE_VERSION_INFO";
 
-/// Our other packages (`src/sops/gcm`, `src/keys/pgp/rsa`).
-const OURS: [&str; 2] = ["unsops-gcm", "unsops-rsa"];
+/// Our second package (`src/sops/gcm`).
+const GCM: &str = "unsops-gcm";
 
 fn main() {
     println!("cargo:rerun-if-changed=Cargo.lock");
@@ -70,7 +70,7 @@ fn list() -> Option<String> {
     for (package, dependencies) in &needs {
         let (name, version) = package.split_once(" v")?;
         let is_root = *package == root;
-        let source = if is_root || OURS.contains(&name) { "local" } else { registry.as_str() };
+        let source = if is_root || name == GCM { "local" } else { registry.as_str() };
         let mut fields = format!(r#""name":"{name}","version":"{version}","source":"{source}""#);
         if !runtime.contains(package) {
             fields.push_str(r#","kind":"build""#);

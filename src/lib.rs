@@ -45,8 +45,8 @@
 //!   on what that scanner had already looked at, and comments decide which values are encrypted and what is printed.
 //! * [`sops::KeyService`] is asked for the shares of a whole file, not for one key: order, concurrency and when to stop
 //!   are the keyring's business.
-//! * One package, but for `sops/gcm` and `keys/pgp/rsa`: a profile can ask for speed by package only, and AES-GCM is
-//!   generic code, which is compiled as its caller is.
+//! * One package, but for `sops/gcm`: AES-GCM is generic code, which is compiled as its caller is, and a profile can ask
+//!   for speed by package only.
 //! * The operator's policy is a room of its own between the keyring and whoever asks it. A request says which
 //!   identities may be used ([`sops::IdentityRule`]), since a file's list of recipients proves nothing about whom it
 //!   is really encrypted for.

@@ -283,8 +283,8 @@ enum Material {
 fn material(parameters: &Sexp, algorithm: &[u8], public: &Public) -> Option<Material> {
     let names = secret_names(algorithm)?;
     if let PublicParams::RSA(_) = public.params() {
-        let [d, p, q, u] = RsaNumbers::NAMES.map(|name| parameter(parameters, name));
-        return Some(Material::Rsa(RsaNumbers([d?, p?, q?, u?].map(|number| Secret::new(number.to_vec())))));
+        let [d, p, q] = RsaNumbers::NAMES.map(|name| parameter(parameters, name));
+        return Some(Material::Rsa(RsaNumbers([d?, p?, q?].map(|number| Secret::new(number.to_vec())))));
     }
     let mut material = Vec::new();
     for name in names {
@@ -398,8 +398,8 @@ fn native_params(native: &Sexp, public: &Public) -> Option<Material> {
     match protection.first()?.atom()? {
         b"none" => {
             let secret = values.get(public_count(public.params())?..)?;
-            if let (PublicParams::RSA(_), [(_, d), (_, p), (_, q), (_, u)]) = (public.params(), secret) {
-                return Some(Material::Rsa(RsaNumbers([d, p, q, u].map(|number| Secret::new(number.to_vec())))));
+            if let (PublicParams::RSA(_), [(_, d), (_, p), (_, q), ..]) = (public.params(), secret) {
+                return Some(Material::Rsa(RsaNumbers([d, p, q].map(|number| Secret::new(number.to_vec())))));
             }
             let mut material = Vec::new();
             for (_, value) in secret {

@@ -143,8 +143,8 @@ mod tests {
     use pgp::crypto::hash::HashAlgorithm;
     use pgp::crypto::sym::SymmetricKeyAlgorithm;
     use pgp::types::{EskType, Mpi, PkeskBytes};
-    use rsa::traits::{PrivateKeyParts, PublicKeyParts};
-    use rsa::{BigUint, RsaPrivateKey};
+    use rsa9::traits::{PrivateKeyParts, PublicKeyParts};
+    use rsa9::{BigUint, RsaPrivateKey};
 
     use super::*;
     use crate::keys::pgp::rsa_tests::Seeded;
@@ -176,7 +176,7 @@ mod tests {
 
     fn assert_is(numbers: &RsaNumbers, key: &RsaPrivateKey) {
         let found: Vec<Vec<u8>> = numbers.0.iter().map(|number| number.expose().clone()).collect();
-        assert_eq!(found.get(..3), Some(&[key.d(), &key.primes()[1], &key.primes()[0]].map(BigUint::to_bytes_be)[..]));
+        assert_eq!(found, [key.d(), &key.primes()[1], &key.primes()[0]].map(BigUint::to_bytes_be));
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
                 EncryptedSecretParams::new(data.into(), malleable),
             ] {
                 let numbers = unlock(&public, &locked, &Password::from("right")).expect("the right passphrase");
-                assert_eq!(numbers.0.iter().map(|number| number.expose().len()).sum::<usize>(), 160);
+                assert_eq!(numbers.0.iter().map(|number| number.expose().len()).sum::<usize>(), 128);
                 assert!(unlock(&public, &locked, &Password::from("wrong")).is_none());
             }
         }

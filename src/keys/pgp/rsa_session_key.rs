@@ -1,7 +1,9 @@
-//! RSA session keys, opened in a time that tells nothing of the private key.
+//! RSA session keys, opened in a time that tells nothing of the private key, nor of the padding.
 //!
-//! The `rsa` crate, which rPGP calls, does not compute in constant time (RUSTSEC-2023-0071): then the time that a file
-//! takes depends on the private key and on what the file's author chose. So the private-key operation is our own.
+//! rPGP calls version 0.9 of the `rsa` crate, which does not compute in constant time (RUSTSEC-2023-0071): then the time
+//! that a file takes depends on the private key and on what the file's author chose. Version 0.10 does compute so, blinds
+//! the ciphertext, the exponents and the primes by random numbers, encrypts the result again before it lets it out, and
+//! makes a message up where the padding is wrong (draft-irtf-cfrg-rsa-guidance, 7.2), so that nothing shows that it was.
 
 use std::io::Cursor;
 
@@ -9,25 +11,28 @@ use pgp::composed::{PlainSessionKey, RawSessionKey};
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
 use pgp::ser::Serialize;
 use pgp::types::{EskType, Mpi, PkeskBytes, PublicParams};
-use unsops_rsa::PrivateKey;
+use rsa::{BoxedUint, PrivateKey};
+use zeroize::Zeroizing;
 
 use crate::secret::{Secret, SecretBytes};
 
-/// What is secret of an RSA key, as bytes. To check a key and to prepare it takes as long as to use it, and of the keys
-/// of a home one is used.
-pub(super) struct RsaNumbers(pub(super) [SecretBytes; 4]);
+/// Largest modulus, in bytes: 8,192 bits, the most that rPGP reads.
+const MOST_MODULUS_BYTES: usize = 1024;
+
+/// What is secret of an RSA key, as bytes. To check a key and to prepare it takes time, and of the keys of a home one is
+/// used.
+pub(super) struct RsaNumbers(pub(super) [SecretBytes; 3]);
 
 impl RsaNumbers {
-    /// Their names in GnuPG's files, in the order of OpenPGP: the private exponent, the primes, and the inverse of the
-    /// first modulo the second.
-    pub(super) const NAMES: [&str; 4] = ["d", "p", "q", "u"];
+    /// Their names in GnuPG's files: the private exponent and the primes.
+    pub(super) const NAMES: [&str; 3] = ["d", "p", "q"];
 
-    /// Reads them as OpenPGP writes them; nothing may follow.
+    /// Reads them as OpenPGP writes them, with the inverse of a prime, which is computed anew; nothing may follow.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut rest = Cursor::new(bytes);
-        let [d, p, q, u] = Self::NAMES.map(|_| Mpi::try_from_reader(&mut rest).ok());
-        let is_all = usize::try_from(rest.position()) == Ok(bytes.len());
-        let numbers = [d?, p?, q?, u?].map(|number| Secret::new(number.as_ref().to_vec()));
+        let [d, p, q, inverse] = [(); 4].map(|()| Mpi::try_from_reader(&mut rest).ok());
+        let is_all = inverse.is_some() && usize::try_from(rest.position()) == Ok(bytes.len());
+        let numbers = [d?, p?, q?].map(|number| Secret::new(number.as_ref().to_vec()));
         is_all.then_some(Self(numbers))
     }
 
@@ -35,11 +40,44 @@ impl RsaNumbers {
     pub(super) fn open(&self, public: &PublicParams, values: &PkeskBytes, kind: EskType) -> Option<PlainSessionKey> {
         let PkeskBytes::Rsa { mpi } = values else { return None };
         let [n, e] = public_numbers(public)?;
-        let [d, p, q, u] = self.0.each_ref().map(|number| number.expose().as_slice());
-        let key = PrivateKey { n: n.as_ref(), e: e.as_ref(), d, p, q, u };
-        let plain = key.decrypt(mpi.as_ref()).ok()?;
+        let plain = self.decrypt(n.as_ref(), e.as_ref(), mpi.as_ref())?;
         session_key(&plain, kind)
     }
+
+    /// Applies the private key of modulus `n` and public exponent `e`, and takes the padding off. Where that is wrong, the
+    /// message is a made-up one, always the same for a ciphertext.
+    pub(super) fn decrypt(&self, n: &[u8], e: &[u8], ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (n, ciphertext) = (without_zeros(n), without_zeros(ciphertext));
+        if n.len() > MOST_MODULUS_BYTES {
+            return None;
+        }
+        // OpenPGP leaves zeros in front out.
+        let zeros = n.len().checked_sub(ciphertext.len())?;
+        let ciphertext = [&vec![0; zeros], ciphertext].concat();
+        let key = self.key(n, e)?;
+        key.pkcs1v15_decrypt(&ciphertext).ok().map(Zeroizing::new)
+    }
+
+    /// The key, once the numbers are found to make one: odd, different factors that give the modulus, exponents that fit
+    /// each other.
+    fn key(&self, n: &[u8], e: &[u8]) -> Option<PrivateKey> {
+        let bits = u32::try_from(n.len()).ok()?.checked_mul(8)?;
+        // Every number as wide as the modulus: its own size is nobody's business.
+        let read = |number: &[u8]| BoxedUint::from_be_slice(without_zeros(number), bits).ok();
+        let [d, p, q] = self.0.each_ref().map(|number| read(number.expose()));
+        let (n, e, d, primes) = (read(n)?, read(e)?, d?, vec![p?, q?]);
+        match PrivateKey::from_components(n.clone(), e.clone(), d.clone(), primes.clone()) {
+            // One may be longer than half of the modulus, which is rare.
+            Err(rsa::Error::InvalidPrime) => PrivateKey::from_components_with_wide_primes(n, e, d, primes).ok(),
+            key => key.ok(),
+        }
+    }
+}
+
+/// A number without zeros in front.
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
 }
 
 /// Modulus and exponent; `None` where the key is of another kind.
