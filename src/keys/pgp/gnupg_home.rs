@@ -20,7 +20,7 @@ use pgp::types::{
 };
 use sha1::{Digest, Sha1};
 
-use super::blinded_rsa::RsaNumbers;
+use super::rsa_session_key::RsaNumbers;
 use super::secret_keys::PgpSecret;
 use super::sexp::Sexp;
 use crate::secret::{Secret, SecretBytes};
@@ -122,6 +122,12 @@ impl Public {
     fn with_secret(self, secret: Material) -> Option<PgpSecret> {
         match (self, secret) {
             (public, Material::Rsa(numbers)) => Some(PgpSecret::Rsa(Box::new(public), numbers)),
+            (public, Material::Params(secret)) if matches!(public.params(), PublicParams::RSA(_)) => match *secret {
+                SecretParams::Encrypted(ref locked) => {
+                    Some(PgpSecret::LockedRsa(Box::new(public), Box::new(locked.clone())))
+                }
+                SecretParams::Plain(_) => None,
+            },
             (Self::Primary(key), Material::Params(secret)) => SecretKey::new(key, *secret).ok().map(PgpSecret::Primary),
             (Self::Sub(key, primary), Material::Params(secret)) => {
                 SecretSubkey::new(key, *secret).ok().map(|key| PgpSecret::Sub(key, primary))
@@ -392,7 +398,8 @@ fn native_params(native: &Sexp, public: &Public) -> Option<Material> {
     match protection.first()?.atom()? {
         b"none" => {
             let secret = values.get(public_count(public.params())?..)?;
-            if let (PublicParams::RSA(_), [(_, d), (_, p), (_, q), ..]) = (public.params(), secret) {
+            if let PublicParams::RSA(_) = public.params() {
+                let [(_, d), (_, p), (_, q), _] = secret else { return None };
                 return Some(Material::Rsa(RsaNumbers([d, p, q].map(|number| Secret::new(number.to_vec())))));
             }
             let mut material = Vec::new();

@@ -5,10 +5,13 @@
 //! messages. Expired and revoked keys still decrypt. Of the packets, SEIPD v1, GnuPG's OCB (packet 20) and RFC 9580's
 //! SEIPD v2 are read; unprotected (malleable) ones are refused.
 
-mod blinded_rsa;
 pub(super) mod claim;
 mod gnupg_home;
 mod gpg;
+mod rsa_packet;
+mod rsa_session_key;
+#[cfg(test)]
+mod rsa_tests;
 mod secret_keys;
 mod sexp;
 #[cfg(test)]
