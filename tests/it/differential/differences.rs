@@ -131,10 +131,17 @@ pub const ROWS: &[Difference] = &[
         is_it: |_, case| {
             let is_in_text = match case.format {
                 Format::Ini | Format::Dotenv => std::str::from_utf8(case.text).is_err(),
-                Format::Yaml => text(case).contains("!!binary"),
+                Format::Yaml => ["!!binary", "%"].iter().any(|sign| text(case).contains(sign)),
                 Format::Json | Format::Binary => false,
             };
             is_in_text && stricter(case, "not UTF-8")
+        },
+    },
+    Difference {
+        name: "tag-directives",
+        is_it: |_, case| {
+            let directives = text(case).lines().filter(|line| line.starts_with("%TAG")).count();
+            stricter(case, "too many %TAG directives") && directives > 16
         },
     },
     Difference {

@@ -51,12 +51,16 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         ("not-utf8", Format::Dotenv, b"\xff=1\n"),
         ("not-utf8", Format::Ini, b"[\xff]\n"),
         ("not-utf8", Format::Yaml, b"!!binary /w==: 1\n"),
+        ("not-utf8", Format::Yaml, b"a: !%c0%80 b\n"),
         ("byte-order-mark-twice", Format::Yaml, b"\xef\xbb\xbf\xef\xbb\xbfa: 1\n"),
         ("json-cut-off", Format::Json, b"{\"a\": 1, \"b\""),
         ("misprint", Format::Yaml, b"a:\n- \" x\\ny\"\n"),
     ] {
         examples.push(Example { name, format, text: text.to_vec(), is_file: false });
     }
+    let directives: String = (0..17).map(|number| format!("%TAG !{number}! tag:x\n")).collect();
+    let text = format!("{directives}---\na: 1\n").into_bytes();
+    examples.push(Example { name: "tag-directives", format: Format::Yaml, text, is_file: false });
     // Where sops' reader fills its buffer of 512 bytes again.
     let text = format!("{}\na: '\u{feff}'\nb: 1\n", "#".repeat(502)).into_bytes();
     examples.push(Example { name: "byte-order-mark-within", format: Format::Yaml, text, is_file: false });
