@@ -17,8 +17,8 @@ use std::{env, fs};
 /// The symbol by which the section is kept, and by which a second list would be noticed.
 const SYMBOL: &str = "AUDITABLE_VERSION_INFO";
 
-/// Our second package (`src/sops/gcm`).
-const GCM: &str = "unsops-gcm";
+/// Our other packages begin so (`src/sops/gcm`, `src/text/scan`).
+const OURS: &str = "unsops-";
 
 fn main() {
     println!("cargo:rerun-if-changed=Cargo.lock");
@@ -88,7 +88,7 @@ fn list() -> Option<String> {
     for (package, dependencies) in &needs {
         let (name, version) = package.split_once(" v")?;
         let is_root = *package == root;
-        let source = if is_root || name == GCM { "local" } else { registry.as_str() };
+        let source = if is_root || name.starts_with(OURS) { "local" } else { registry.as_str() };
         let mut fields = format!(r#""name":"{name}","version":"{version}","source":"{source}""#);
         if !runtime.contains(package) {
             fields.push_str(r#","kind":"build""#);
