@@ -276,13 +276,15 @@ mod tests {
     #[test]
     fn an_answer_begins_at_the_end_of_a_regular_file_or_it_cannot_be_taken_back() {
         use std::fs::OpenOptions;
-        use std::io::{Seek, SeekFrom};
+        use std::io::{Read, Seek, SeekFrom};
         let file = tempfile::NamedTempFile::new().expect("a file");
         let mut writer = open(file.path(), OpenOptions::new().write(true));
         assert_eq!(place_in_file(writer.as_fd()), Some(0));
         let environment = Environment::new([], None);
         assert_eq!(write_all(writer.as_fd(), b"answer", Deadline::start(&environment)), Ok(()));
-        assert_eq!(std::fs::read(file.path()).expect("it is there"), b"answer");
+        let mut written = String::new();
+        open(file.path(), OpenOptions::new().read(true)).read_to_string(&mut written).expect("UTF-8");
+        assert_eq!(written, "answer");
         assert_eq!(place_in_file(writer.as_fd()), Some(6));
         writer.seek(SeekFrom::Start(3)).expect("a regular file");
         assert_eq!(place_in_file(writer.as_fd()), None);
