@@ -282,9 +282,9 @@ mod tests {
         assert_eq!(place_in_file(writer.as_fd()), Some(0));
         let environment = Environment::new([], None);
         assert_eq!(write_all(writer.as_fd(), b"answer", Deadline::start(&environment)), Ok(()));
-        let mut written = Vec::new();
-        file.reopen().and_then(|mut file| file.read_to_end(&mut written)).expect("it is there");
-        assert_eq!(written, b"answer");
+        let mut written = String::new();
+        open(file.path(), OpenOptions::new().read(true)).read_to_string(&mut written).expect("UTF-8");
+        assert_eq!(written, "answer");
         assert_eq!(place_in_file(writer.as_fd()), Some(6));
         writer.seek(SeekFrom::Start(3)).expect("a regular file");
         assert_eq!(place_in_file(writer.as_fd()), None);
