@@ -203,6 +203,13 @@ pub const ROWS: &[Difference] = &[
         },
     },
     Difference {
+        name: "stanza-integer",
+        is_it: |_, case| {
+            let is_stanza = message(case).is_some_and(|message| message.starts_with("value sops."));
+            case.format == Format::Yaml && is_stanza && stricter(case, "an integer above 9223372036854775807")
+        },
+    },
+    Difference {
         name: "later-stanza",
         is_it: |_, case| {
             // Only the first document's counts; in later ones sops does not look at it.

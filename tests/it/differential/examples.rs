@@ -79,6 +79,7 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         ("share-twice", Format::Dotenv, "a=x\n", &shared, "", ""),
         ("armor-returns", Format::Dotenv, "a=x\n", &plain, "", ""),
         ("empty-key", Format::Yaml, YAML, &plain, "        - enc:", "        -\n        - enc:"),
+        ("stanza-integer", Format::Yaml, YAML, &plain, "    version:", "    x: 0xffffffffffffffff\n    version:"),
         ("threshold-lowered", Format::Yaml, YAML, &all, "shamir_threshold: 3", "shamir_threshold: 2"),
         ("type-bytes", Format::Yaml, YAML, &plain, ",type:str]", ",type:bytes]"),
         ("armor-blanks", Format::Dotenv, "a=x\n", &plain, "enc=-----", "enc= -----"),
