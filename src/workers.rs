@@ -22,6 +22,11 @@ pub fn share(most: usize, work: &(impl Fn() + Sync)) {
     });
 }
 
+/// Processors that this process may use.
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// How many threads have room in the address space of this process, this one included.
 fn room() -> usize {
     let Some(bytes) = getrlimit(Resource::As).current else { return usize::MAX };

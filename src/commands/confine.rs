@@ -92,6 +92,11 @@ impl<'a> Confinement<'a> {
         !self.is_off && self.entered.is_none()
     }
 
+    /// Whether opening the keys for which it was entered may wait for a key service or a program.
+    pub fn waits(&self) -> bool {
+        self.entered.as_ref().is_none_or(|(profile, _)| profile.connects)
+    }
+
     /// Gives up what keys of these kinds do not need. A second time it can only be more.
     pub fn enter(&mut self, kinds: KeyKinds) {
         if self.is_final() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::narrator::{Narrator, SILENT};
@@ -28,6 +28,8 @@ pub struct Decryptor<'a> {
     keys: &'a dyn KeyService,
     authority: Authority,
     concurrency: NonZero<usize>,
+    /// Opening keys may wait for key services or programs.
+    waits: AtomicBool,
     bytes_read: AtomicUsize,
     sources_read: AtomicUsize,
     narrator: &'a Narrator,
@@ -88,6 +90,7 @@ impl<'a> Decryptor<'a> {
             keys,
             authority: authority?,
             concurrency,
+            waits: AtomicBool::new(true),
             bytes_read: AtomicUsize::new(0),
             sources_read: AtomicUsize::new(0),
             narrator: &SILENT,
@@ -97,6 +100,11 @@ impl<'a> Decryptor<'a> {
     /// The same, which says what becomes of each source.
     pub fn narrated(self, narrator: &'a Narrator) -> Self {
         Self { narrator, ..self }
+    }
+
+    /// From now on as many sources are decrypted at a time as there are processors: opening their keys waits for nothing.
+    pub fn expect_no_waiting(&self) {
+        self.waits.store(false, Ordering::Relaxed);
     }
 
     /// The root beneath which it reads.
@@ -170,7 +178,9 @@ impl<'a> Decryptor<'a> {
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
             }
         };
-        workers::share(self.concurrency.get().min(unique.len()), &|| {
+        let most = self.concurrency.get().min(unique.len());
+        let computes = most > 1 && !self.waits.load(Ordering::Relaxed);
+        workers::share(if computes { most.min(workers::processors()) } else { most }, &|| {
             work();
             secret::wipe_stack();
         });

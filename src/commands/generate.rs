@@ -68,6 +68,9 @@ pub fn generate(invocation: Invocation, env: &Environment, deadline: Deadline) -
         Some(confinement) => call.confine(&generators, &decryptor, env.current_dir(), confinement, given),
         None => Vec::new(),
     };
+    if confinement.is_some_and(|confinement| !confinement.waits()) {
+        decryptor.expect_no_waiting();
+    }
     call.answer(&generators, &decryptor, env.current_dir(), &ahead).map(Output::new)
 }
 

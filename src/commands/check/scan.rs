@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::objects::Object;
 use super::sops_file::{self, SopsFile};
@@ -75,7 +74,7 @@ pub fn scan(root: &Root, paths: &[String], deadline: Deadline, progress: &Progre
         }
         results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(done);
     };
-    let threads = thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 8));
+    let threads = workers::processors().min(8);
     workers::share(threads, &work);
     let skipped = if deadline.left().is_zero() { paths.len().saturating_sub(next.load(Ordering::Relaxed)) } else { 0 };
     (results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()), skipped)

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Instant;
 
 use super::report::{FileEntry, Problem};
@@ -179,7 +178,7 @@ impl<'a> Gatherer<'a> {
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, outcome));
             }
         };
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let threads = workers::processors().min(MOST_THREADS);
         workers::share(threads.min(items.len()), &work);
         let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         results.sort_by_key(|(index, _)| *index);

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::{after, command, figure, generator, generator_of_files};
-use crate::harness::{CANARY, Case, files_below, unsops};
+use crate::harness::{CANARY, Case, files_below, tests_dir, unsops};
+use crate::sandbox::traced;
 
 #[test]
 fn sixteen_descriptors_are_enough() {
@@ -14,6 +15,22 @@ fn sixteen_descriptors_are_enough() {
     let want = case.run_with(&unsops(), ["gen.yaml"]);
     assert_eq!(after("ulimit -n 16", &case, &["gen.yaml"]).text(), want.text());
     figure("40 files with 16 descriptors, the same answer");
+}
+
+#[test]
+fn where_no_key_is_waited_for_there_are_as_many_threads_as_processors() {
+    let case = generator_of_files(40);
+    let key = tests_dir().join("keys/age.txt");
+    let Some(calls) = traced(&case, &["gen.yaml"], &[("SOPS_AGE_KEY_FILE", key.as_os_str())]) else { return };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    // A call that the sandbox does not know has no thread as its result.
+    let is_started = |call: &&String| {
+        let result = call.rsplit_once(" = ").and_then(|(_, result)| result.trim().parse::<u32>().ok());
+        call.contains("clone") && result.is_some_and(|thread| thread > 0)
+    };
+    let started = calls.iter().filter(is_started).count();
+    assert!(started < processors.min(20), "{started} threads beside the first, {processors} processors");
+    figure(&format!("40 files: {started} threads beside the first"));
 }
 
 #[test]
