@@ -180,7 +180,10 @@ impl<'a> Decryptor<'a> {
         };
         let most = self.concurrency.get().min(unique.len());
         let computes = most > 1 && !self.waits.load(Ordering::Relaxed);
-        workers::share(if computes { most.min(workers::processors()) } else { most }, &|| {
+        // One more than there are processors: Linux may put two threads on the same one, and where each runs for a few
+        // milliseconds only, nothing parts them.
+        let threads = if computes { most.min(workers::processors().saturating_add(1)) } else { most };
+        workers::share(threads, &|| {
             work();
             secret::wipe_stack();
         });

@@ -29,7 +29,7 @@ fn where_no_key_is_waited_for_there_are_as_many_threads_as_processors() {
         call.contains("clone") && result.is_some_and(|thread| thread > 0)
     };
     let started = calls.iter().filter(is_started).count();
-    assert!(started < processors.min(20), "{started} threads beside the first, {processors} processors");
+    assert!(started <= processors.min(19), "{started} threads beside the first, {processors} processors");
     figure(&format!("40 files: {started} threads beside the first"));
 }
 
