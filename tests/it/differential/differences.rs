@@ -169,7 +169,7 @@ pub const ROWS: &[Difference] = &[
                         .rsplit('.')
                         .next()
                         .unwrap_or_default();
-                    text(case).to_ascii_lowercase().matches(&field.to_ascii_lowercase()).count() >= 2
+                    unescaped(&text(case)).to_ascii_lowercase().matches(&field.to_ascii_lowercase()).count() >= 2
                 })
         },
     },
@@ -272,7 +272,15 @@ fn is_mended(pair: &mut Pair<'_>, case: &Case<'_>, repair: &Repair, mended: Stri
     let alike = |one: &[u8], other: &[u8]| {
         one == other || (repair.mend)(case.format, &lossy(one)) == (repair.mend)(case.format, &lossy(other))
     };
-    let (Ok((ours_now, _)), Ok(now)) = (ours_now, now) else { return false };
+    let (ours_now, now) = match (ours_now, now) {
+        (Ok((ours_now, _)), Ok(now)) => (ours_now, now),
+        // The mended text may differ in its tokens, too.
+        (ours @ Err(_), theirs) if matches!(repair.stricter, Side::Ours) => {
+            let is_kept = matches!((&theirs, case.theirs), (Ok(now), Ok(before)) if alike(now, before));
+            return is_kept && token_form(pair, &Case { text: mended.as_bytes(), ours, theirs: &theirs, ..*case });
+        }
+        _ => return false,
+    };
     let is_kept = match (repair.stricter, &case.ours, case.theirs) {
         (Side::Ours, _, Ok(theirs)) => alike(&now, theirs),
         (Side::Theirs, Ok((ours, _)), _) => alike(&ours_now, ours),
@@ -283,6 +291,26 @@ fn is_mended(pair: &mut Pair<'_>, case: &Case<'_>, repair: &Repair, mended: Stri
 
 fn lossy(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
+}
+
+/// With the characters that `\uXXXX` stands for.
+fn unescaped(text: &str) -> String {
+    let mut pieces = text.split("\\u");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let code = piece.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+        match code {
+            Some(character) => {
+                out.push(character);
+                out.push_str(&piece[4..]);
+            }
+            None => {
+                out.push_str("\\u");
+                out.push_str(piece);
+            }
+        }
+    }
+    out
 }
 
 fn text(case: &Case<'_>) -> String {
@@ -337,16 +365,15 @@ fn token_form(pair: &mut Pair<'_>, case: &Case<'_>) -> bool {
     }
     let theirs = pair.oracle.decrypt(case.format, &written);
     let ours = pair.decrypt(case.format, &written);
-    match (&ours, &theirs) {
-        (Ok((ours, _)), Ok(theirs)) => {
-            case.theirs.is_ok() && (ours == theirs || is_misprint(pair, case.format, &written, true, ours, theirs))
-        }
-        (Ok(_), Err(refusal)) if case.theirs.as_ref() == Err(refusal) => {
-            let case = Case { text: &written, ours, theirs: &theirs, ..*case };
-            ROWS.iter().any(|row| row.name != "token-form" && (row.is_it)(pair, &case))
-        }
-        _ => false,
+    if theirs.as_ref().err() != case.theirs.as_ref().err() {
+        return false;
     }
+    if let (Ok((ours, _)), Ok(theirs)) = (&ours, &theirs) {
+        return ours == theirs || is_misprint(pair, case.format, &written, true, ours, theirs);
+    }
+    let case = Case { text: &written, ours, theirs: &theirs, ..*case };
+    case.ours.is_ok() != case.theirs.is_ok()
+        && ROWS.iter().any(|row| row.name != "token-form" && (row.is_it)(pair, &case))
 }
 
 /// Every complaint of yaml.v3 is about a key below the top of the first document, and the text has it twice.

@@ -123,19 +123,31 @@ fn examples(pair: &mut Pair<'_>) -> Vec<Example> {
         }
         examples.push(Example { name, format, text, is_file: true });
     }
-    examples.extend(together(pair, &plain));
+    examples.extend(together(pair, &plain, &all));
     examples
 }
 
 /// Files in which the difference of a row meets another one, or other line ends.
-fn together(pair: &mut Pair<'_>, options: &Options) -> Vec<Example> {
+fn together(pair: &mut Pair<'_>, options: &Options, all: &Options) -> Vec<Example> {
     let with_merge = changed(pair, Format::Yaml, "a: x\n\"<<\": y\n", options, ",type:str]", ",type:str]x");
     let with_merge = String::from_utf8(with_merge).expect("UTF-8").replace("!!merge <<:", "\"<<\":");
     let with_empty_comment = changed(pair, Format::Ini, ";x\n;\na=1\n", options, ",type:comment]", ",type:comment]\\");
     let carriage_returns =
         changed(pair, Format::Yaml, YAML, options, "END AGE ENCRYPTED FILE-----\n", "END AGE ENCRYPTED FILE----- \n");
     let carriage_returns = carriage_returns.into_iter().map(|byte| if byte == b'\n' { b'\r' } else { byte });
+    let lowered = changed(pair, Format::Yaml, YAML, all, "shamir_threshold: 3", "shamir_threshold: 2");
+    let lowered = String::from_utf8(lowered).expect("UTF-8").replacen(",type:str]", ",type:str]x", 1);
+    let escaped = changed(
+        pair,
+        Format::Json,
+        "{\"a\": \"x\"}",
+        options,
+        "\"version\":",
+        "\"v\\u0065rsion\": \"1\", \"version\":",
+    );
     [
+        ("threshold-lowered", Format::Yaml, lowered.into_bytes()),
+        ("stanza-field-twice", Format::Json, escaped),
         ("token-form", Format::Yaml, with_merge.into_bytes()),
         ("token-form", Format::Ini, with_empty_comment),
         ("armor-blanks", Format::Yaml, carriage_returns.collect()),
