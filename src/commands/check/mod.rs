@@ -59,7 +59,13 @@ pub fn check(args: &CheckArgs, env: &Environment, deadline: Deadline) -> Result<
         return Ok(text_output(explain(rule)));
     }
     if let Some(path) = &args.policy.policy {
-        confine::whole(env, &[args.paths.as_slice(), std::slice::from_ref(path)].concat())?;
+        // It matters where a file lies beneath its root, which is opened to tell; with musl that is to read a directory.
+        let root = |file: &PathBuf| {
+            let file = file.canonicalize().ok()?;
+            Some(Root::discover_from(env, file.parent()?).ok()?.path().to_owned())
+        };
+        let roots: Vec<PathBuf> = args.paths.iter().filter_map(root).collect();
+        confine::whole(env, &[args.paths.as_slice(), std::slice::from_ref(path), &roots].concat())?;
         return policy::check(&args.policy, &args.paths, args.output == CheckOutput::Json, env);
     }
     let narrator = Narrator::of(args.more, args.quiet > 0, env);
