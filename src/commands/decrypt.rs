@@ -15,7 +15,6 @@ use crate::jail::{FileBytes, JailError, Reason, Root};
 use crate::limits;
 use crate::path::SourcePath;
 use crate::policy::{Authority, Denial};
-use crate::secret;
 use crate::sops::{self, Attempt, Cleartext, Format, KeyKinds, KeyService, ShareRequest, SopsError};
 use crate::workers;
 
@@ -170,29 +169,15 @@ impl<'a> Decryptor<'a> {
             return Err(vec![Record::new(Failure::Generator, message).hint("split the generator")]);
         }
 
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::with_capacity(unique.len()));
-        let work = || {
-            while let Some((index, source)) = take(&next, &unique) {
-                let result = self.open(source, places, make);
-                results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, source, result));
-            }
-        };
         let most = self.concurrency.get().min(unique.len());
         let computes = most > 1 && !self.waits.load(Ordering::Relaxed);
         // One more than there are processors: Linux may put two threads on the same one, and where each runs for a few
         // milliseconds only, nothing parts them.
         let threads = if computes { most.min(workers::processors().saturating_add(1)) } else { most };
-        workers::share(threads, &|| {
-            work();
-            secret::wipe_stack();
-        });
-
-        let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        results.sort_by_key(|(index, ..)| *index);
+        let results = workers::map(threads, &unique, &|source| self.open(source, places, make));
         let mut opened = BTreeMap::new();
         let mut failed = Vec::new();
-        for (_, source, result) in results {
+        for (source, result) in unique.into_iter().zip(results) {
             match result {
                 Ok(value) => _ = opened.insert(source.clone(), value),
                 Err(record) => failed.push(record),
@@ -277,10 +262,4 @@ impl Decryptor<'_> {
         self.authority.check_path(self.root.path(), file).map_err(Refused::Policy)?;
         read(self.root.path(), &own)
     }
-}
-
-/// The next source that nobody has taken.
-fn take<'a>(next: &AtomicUsize, sources: &[&'a SourcePath]) -> Option<(usize, &'a SourcePath)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    sources.get(index).map(|source| (index, *source))
 }

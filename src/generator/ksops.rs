@@ -12,6 +12,7 @@ use super::source::{KeyedSource, ManyEquals, Opened, Purpose, Source};
 use super::{Opener, decrypted_manifest};
 use crate::limits;
 use crate::text::Printable;
+use crate::workers;
 use crate::yaml::{Kind, Node, Position};
 
 /// The annotation of the generator that sends all values to `data`; KSOPS ignores it.
@@ -92,12 +93,12 @@ impl Ksops {
     ) -> Result<Vec<Piece<'a>>, Vec<GeneratorError>> {
         let mut pieces = Vec::new();
         let mut errors = Vec::new();
-        let files = self.files.iter().map(|source| {
+        let files = workers::map(workers::for_small_items(self.files.len()), &self.files, &|source| {
             let origin = origin.clone().field(&source.field);
             decrypted_manifest::read(open(source, Purpose::Manifest).map_err(|error| vec![error])?, &origin)
         });
         let secrets = self.secrets.iter().map(|secret| secret.render(self.encoding, open, origin));
-        for piece in files.chain(secrets) {
+        for piece in files.into_iter().chain(secrets) {
             match piece {
                 Ok(piece) => pieces.push(piece),
                 Err(more) => errors.extend(more),

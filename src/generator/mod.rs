@@ -60,7 +60,7 @@ enum Spec {
 }
 
 /// Gives the plaintext of a source, or what stands for it.
-type Opener<'a, 'o> = dyn Fn(&'a Source, Purpose) -> Result<Opened<'a>, GeneratorError> + 'o;
+type Opener<'a, 'o> = dyn Fn(&'a Source, Purpose) -> Result<Opened<'a>, GeneratorError> + Sync + 'o;
 
 impl Generator {
     /// Whether apiVersion and kind are of a generator of ours.
@@ -131,7 +131,7 @@ impl Generator {
     /// Everything that is wrong with the content of the sources, and with what it would make.
     pub fn render<'a>(
         &'a self,
-        opened: &dyn Fn(&SourcePath) -> &'a Cleartext,
+        opened: &(dyn Fn(&SourcePath) -> &'a Cleartext + Sync),
     ) -> Result<Vec<Piece<'a>>, Vec<GeneratorError>> {
         self.render_opened(&|source: &'a Source, _| Opened::new(source, opened(&source.path)))
     }
@@ -143,7 +143,7 @@ impl Generator {
     /// As [`Generator::render`].
     pub fn render_redacted<'a>(
         &'a self,
-        redacted: &'a dyn Fn(&SourcePath) -> &'a Redacted,
+        redacted: &'a (dyn Fn(&SourcePath) -> &'a Redacted + Sync),
     ) -> Result<Vec<RedactedPiece>, Vec<GeneratorError>> {
         self.check_opened(redacted)?;
         let open = |source: &'a Source, purpose| Opened::redacted(source, redacted(&source.path), purpose);
@@ -153,7 +153,7 @@ impl Generator {
     /// Renders the plaintext of files that were opened, for its errors.
     fn check_opened<'a>(
         &'a self,
-        redacted: &'a dyn Fn(&SourcePath) -> &'a Redacted,
+        redacted: &'a (dyn Fn(&SourcePath) -> &'a Redacted + Sync),
     ) -> Result<(), Vec<GeneratorError>> {
         if self.sources().into_iter().any(|source| redacted(source).cleartext().is_none()) {
             return Ok(());

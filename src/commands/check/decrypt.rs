@@ -1,8 +1,6 @@
 //! With keys: whether files open and their MACs hold, and what generators make of them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::scan::{Class, Files, Scanned};
@@ -102,28 +100,23 @@ fn open_all(
     narrator: &Narrator,
 ) -> Vec<Finding> {
     let progress = narrator.progress("opening files", paths.len());
-    let next = AtomicUsize::new(0);
-    let findings = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let finding = if deadline.left().is_zero() {
-                let message = "the time was up: not decrypted";
-                Some(Finding::new(&rules::DECRYPT_FAILED, path, Position::default(), message))
-            } else {
-                let start = Instant::now();
-                let finding = open(root, path, keyring);
-                narrator.debug_took(start, || {
-                    let became = finding.as_ref().map_or("opens", |finding| finding.message.as_str());
-                    format!("{}: {became}", Printable::new(path))
-                });
-                finding
-            };
-            progress.step();
-            findings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(finding);
-        }
-    };
-    workers::share(limits::CONCURRENCY.get().min(paths.len()), &work);
-    findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    let findings = workers::map(limits::CONCURRENCY.get(), paths, &|path| {
+        let finding = if deadline.left().is_zero() {
+            let message = "the time was up: not decrypted";
+            Some(Finding::new(&rules::DECRYPT_FAILED, path, Position::default(), message))
+        } else {
+            let start = Instant::now();
+            let finding = open(root, path, keyring);
+            narrator.debug_took(start, || {
+                let became = finding.as_ref().map_or("opens", |finding| finding.message.as_str());
+                format!("{}: {became}", Printable::new(path))
+            });
+            finding
+        };
+        progress.step();
+        finding
+    });
+    findings.into_iter().flatten().collect()
 }
 
 fn open(root: &Root, path: &str, keyring: &Keyring<'_>) -> Option<Finding> {

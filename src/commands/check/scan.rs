@@ -1,7 +1,6 @@
 //! Every file of the listing, several at a time: what it is, and what is wrong with it by itself.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::objects::Object;
@@ -57,27 +56,17 @@ pub type Files = BTreeMap<String, Scanned>;
 
 /// Scans all files. What is left when the deadline passes stays out, and is counted.
 pub fn scan(root: &Root, paths: &[String], deadline: Deadline, progress: &Progress) -> (Files, usize) {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Files> = Mutex::new(BTreeMap::new());
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = paths.get(index) else { break };
-            if deadline.left().is_zero() {
-                break;
-            }
-            progress.step();
-            if let Some(scanned) = one(root, path) {
-                done.push((path.clone(), scanned));
-            }
+    let skipped = AtomicUsize::new(0);
+    let scanned = workers::map(workers::processors().min(8), paths, &|path| {
+        if deadline.left().is_zero() {
+            skipped.fetch_add(1, Ordering::Relaxed);
+            return None;
         }
-        results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(done);
-    };
-    let threads = workers::processors().min(8);
-    workers::share(threads, &work);
-    let skipped = if deadline.left().is_zero() { paths.len().saturating_sub(next.load(Ordering::Relaxed)) } else { 0 };
-    (results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()), skipped)
+        progress.step();
+        one(root, path)
+    });
+    let scanned = paths.iter().zip(scanned).filter_map(|(path, scanned)| Some((path.clone(), scanned?)));
+    (scanned.collect(), skipped.into_inner())
 }
 
 /// Suffixes of files that hold no text.

@@ -162,27 +162,16 @@ impl<'a> Gatherer<'a> {
     }
 
     fn look_at_all(&self, items: &[Item], most_listed: usize) -> Vec<Outcome> {
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::new());
         let progress = self.narrator.progress("looking at files", items.len());
-        let work = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = items.get(index) else { break };
-                let outcome = if self.deadline.left().is_zero() {
-                    Outcome::problem(item, "not looked at: the time for the whole run is over".to_owned())
-                } else {
-                    self.look_at(item, most_listed)
-                };
-                progress.step();
-                results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, outcome));
-            }
-        };
-        let threads = workers::processors().min(MOST_THREADS);
-        workers::share(threads.min(items.len()), &work);
-        let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        results.sort_by_key(|(index, _)| *index);
-        results.into_iter().map(|(_, outcome)| outcome).collect()
+        workers::map(workers::processors().min(MOST_THREADS), items, &|item| {
+            let outcome = if self.deadline.left().is_zero() {
+                Outcome::problem(item, "not looked at: the time for the whole run is over".to_owned())
+            } else {
+                self.look_at(item, most_listed)
+            };
+            progress.step();
+            outcome
+        })
     }
 
     fn look_at(&self, item: &Item, most_listed: usize) -> Outcome {
