@@ -6,6 +6,8 @@
 
 use memchr::memchr3_iter;
 
+use crate::text::printable_run;
+
 /// Kinds of master keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyKinds {
@@ -36,7 +38,7 @@ impl KeyKinds {
     /// The kinds that an encrypted file names.
     pub fn of_file(bytes: &[u8]) -> Self {
         let mut kinds = Self::default();
-        for at in places([b'_', b':', b' '], bytes) {
+        for at in places([b'_', b':', b'G'], bytes) {
             let Some((before, after)) = bytes.split_at_checked(at) else { continue };
             let after = after.get(1..).unwrap_or_default();
             // Names of fields count in any letter case, as they are read.
@@ -51,8 +53,8 @@ impl KeyKinds {
                 }
                 Some(b':') => kinds.aws_kms |= before.ends_with(b"arn") && after.starts_with(b"aws"),
                 _ => {
-                    kinds.age |= before.ends_with(b"AGE") && after.starts_with(b"ENCRYPTED");
-                    kinds.pgp |= before.ends_with(b"PGP") && after.starts_with(b"MESSAGE");
+                    kinds.age |= before.ends_with(b"A") && after.starts_with(b"E ENCRYPTED");
+                    kinds.pgp |= before.ends_with(b"P") && after.starts_with(b"P MESSAGE");
                 }
             }
         }
@@ -111,7 +113,16 @@ fn places(wanted: [u8; 3], bytes: &[u8]) -> impl Iterator<Item = usize> {
     let (small, large) = if bytes.len() <= SMALL { (bytes, None) } else { (&[][..], Some(bytes)) };
     let [one, two, three] = wanted;
     let fast = large.into_iter().flat_map(move |bytes| memchr3_iter(one, two, three, bytes));
-    let plain = small.iter().zip(0..).filter(move |(byte, _)| wanted.contains(byte)).map(|(_, at)| at);
+    let mut next = 0;
+    let plain = std::iter::from_fn(move || {
+        loop {
+            let at = next + printable_run(small.get(next..)?, &wanted);
+            next = at + 1;
+            if wanted.contains(small.get(at)?) {
+                return Some(at);
+            }
+        }
+    });
     plain.chain(fast)
 }
 
