@@ -220,25 +220,30 @@ fn survives_every_replaced_byte_without_showing_a_value() {
     println!("figure: {changes} replaced bytes, 0 panics, 0 values shown");
 }
 
+/// Reads a text as each of the formats, and prints what came of it.
+fn read_and_print(text: &[u8]) {
+    for format in ALL {
+        let _ = load(format, text, Reading::Current);
+        if let Ok(tree) = load_plain(format, text) {
+            let _ = emit_plain(format, &tree);
+        }
+    }
+}
+
+#[test]
+fn never_panics_on_nothing() {
+    read_and_print(b"");
+}
+
 proptest! {
     #[test]
     fn never_panics_on_arbitrary_bytes(text in proptest::collection::vec(any::<u8>(), 0..200)) {
-        for format in ALL {
-            let _ = load(format, &text, Reading::Current);
-            if let Ok(tree) = load_plain(format, &text) {
-                let _ = emit_plain(format, &tree);
-            }
-        }
+        read_and_print(&text);
     }
 
     #[test]
     fn never_panics_on_text_of_syntax(text in "[a\\-=:#;\\[\\]{}\"'`\\\\\n\r\t ,|>&*!é0.n]{0,60}") {
-        for format in ALL {
-            let _ = load(format, text.as_bytes(), Reading::Current);
-            if let Ok(tree) = load_plain(format, text.as_bytes()) {
-                let _ = emit_plain(format, &tree);
-            }
-        }
+        read_and_print(text.as_bytes());
     }
 
     #[test]
