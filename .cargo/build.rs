@@ -1,5 +1,5 @@
 //! Puts the list of crates into the binary, in the section and form that `cargo audit bin`, trivy, syft and grype read, and
-//! leaves out of releases what only a program that unwinds needs.
+//! leaves out of releases what only a program that unwinds needs. In static ones, functions stand in the order of their use.
 //!
 //! So every build has it, whoever makes it and however: `cargo auditable`, whose format this is (revision 1: procedural
 //! macros and what they need are of kind `build`), would have to be installed first. No crate is needed: `cargo tree` knows
@@ -23,19 +23,27 @@ const OURS: &str = "unsops-";
 fn main() {
     println!("cargo:rerun-if-changed=Cargo.lock");
     println!("cargo:rerun-if-changed=Cargo.toml");
-    leave_out_unwinding();
+    add_linker_scripts();
     put_in_crates();
 }
 
 /// A release ends at a panic (`panic = "abort"`), but the compiler writes tables for unwinding wherever a function of the
 /// standard library comes in, which does unwind elsewhere: 1.1 MB. GNU ld and LLD read the script; mold does not.
-fn leave_out_unwinding() {
+fn add_linker_scripts() {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|own| own == value);
     let uses_mold = env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("mold"));
     let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let script = |name: &str, options: &str| {
+        println!("cargo:rerun-if-changed=.cargo/{name}");
+        println!("cargo:rustc-link-arg-bins=-Wl,{options}-T,{folder}/.cargo/{name}");
+    };
     if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !uses_mold {
-        println!("cargo:rerun-if-changed=.cargo/no-unwinding.ld");
-        println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{folder}/.cargo/no-unwinding.ld");
+        script("no-unwinding.ld", "--no-eh-frame-hdr,");
+        // What a short run calls, side by side (tests/order): a process pays for each 64 KiB of its file that it touches.
+        // A static one pays for little else.
+        if is("CARGO_CFG_TARGET_ENV", "musl") {
+            script("order.ld", "");
+        }
     }
 }
 

@@ -270,6 +270,19 @@ fn traces_and_backtraces_show_no_value() {
     noisy(from_files(&["./plain.yaml"]).file("plain.yaml", "a: CANARY-7f3a\nsops: {}\n")).run().failure(5);
 }
 
+/// Built without the flags of .cargo/config.toml, the allocator prints its settings, and how much memory a run took.
+#[test]
+fn variables_of_the_allocator_are_not_heeded() {
+    if !std::env::var("CFLAGS").is_ok_and(|flags| flags.contains("MI_NO_GETENV")) {
+        // Not `skip`: nothing is missing, whoever builds wants it so.
+        println!("not tried: CFLAGS has taken the place of the flags in .cargo/config.toml");
+        return;
+    }
+    let run = from_files(&["./secret.enc.txt"]).env("MIMALLOC_VERBOSE", "3").env("MIMALLOC_SHOW_STATS", "1").run();
+    run.answer();
+    assert!(run.stderr.is_empty(), "{}", run.redacted());
+}
+
 #[test]
 fn hostile_names_stay_on_one_line() {
     let run = from_files(&["key=./\\u001b[31mred\\nunsops: error: forged\\u202e.enc.txt"]).run();
