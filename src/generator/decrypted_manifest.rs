@@ -11,7 +11,7 @@ use super::piece::{Piece, Resource, ResourceId};
 use super::source::Opened;
 use super::validate;
 use crate::limits;
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretSlice};
 use crate::sops::store::Format;
 use crate::yaml::resolve::{self, Resolved, resolve};
 use crate::yaml::writer::carries;
@@ -22,9 +22,10 @@ use crate::yaml::{self, Document, Kind, Node, Position, ScalarStyle, YamlError};
 /// # Errors
 /// Everything that is wrong with it, up to [`limits::ERRORS`]; only places are named, since names may have been
 /// encrypted too.
-pub(super) fn read<'a>(opened: Opened<'a>, origin: &Sentence) -> Result<Piece<'a>, Vec<GeneratorError>> {
+pub(super) fn read<'a>(mut opened: Opened<'a>, origin: &Sentence) -> Result<Piece<'a>, Vec<GeneratorError>> {
+    let text = std::mem::replace(&mut opened.text, Secret::new(Cow::Borrowed(&[])));
+    let mut text = manifest_text(text, &opened).map_err(|error| vec![error])?;
     let mut reader = Reader { opened: &opened, origin, document: 0, errors: Vec::new(), resources: Vec::new() };
-    let text = reader.text().map_err(|error| vec![error])?;
     let documents = match yaml::parse(text.as_bytes()) {
         Ok(documents) => documents,
         Err(YamlError::Syntax { rule, position }) => {
@@ -32,7 +33,7 @@ pub(super) fn read<'a>(opened: Opened<'a>, origin: &Sentence) -> Result<Piece<'a
             return Err(vec![opened.error(reason).at(position)]);
         }
     };
-    reader.separators(text);
+    reader.separators(&text);
     for document in documents {
         reader.document(document);
     }
@@ -43,16 +44,28 @@ pub(super) fn read<'a>(opened: Opened<'a>, origin: &Sentence) -> Result<Piece<'a
     if !errors.is_empty() {
         return Err(errors);
     }
-    // As long as a manifest may be, it is not copied.
-    const WAS_TEXT: &str = "`text` is this, and was UTF-8";
-    let mut text = match opened.text.into_exposed() {
-        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).expect(WAS_TEXT)),
-        Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).expect(WAS_TEXT)),
-    };
     if !text.ends_with('\n') {
         text.to_mut().push('\n');
     }
     Ok(Piece { text: Secret::new(text), resources })
+}
+
+/// The text, which is not copied, as long as it may be.
+fn manifest_text<'a>(text: SecretSlice<'a>, opened: &Opened<'_>) -> Result<Cow<'a, str>, GeneratorError> {
+    let no_manifest = match opened.format {
+        Format::Dotenv => Some("a dotenv file is no Kubernetes object"),
+        Format::Ini => Some("an INI file is no Kubernetes object"),
+        Format::Binary | Format::Json | Format::Yaml => None,
+    };
+    if let Some(reason) = no_manifest {
+        let hint = "to make a Secret of it, name it under secretFrom: in envs (one key for each variable) or files";
+        return Err(opened.error(reason).hint(hint));
+    }
+    let text = match text.into_exposed() {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+    };
+    text.ok_or_else(|| opened.error("the decrypted file is no text, and no Kubernetes object"))
 }
 
 struct Reader<'a> {
@@ -78,20 +91,6 @@ impl<'a> Reader<'a> {
             Some(hint) => error.hint(hint),
             None => error,
         });
-    }
-
-    fn text(&self) -> Result<&'a str, GeneratorError> {
-        let no_manifest = match self.opened.format {
-            Format::Dotenv => Some("a dotenv file is no Kubernetes object"),
-            Format::Ini => Some("an INI file is no Kubernetes object"),
-            Format::Binary | Format::Json | Format::Yaml => None,
-        };
-        if let Some(reason) = no_manifest {
-            let hint = "to make a Secret of it, name it under secretFrom: in envs (one key for each variable) or files";
-            return Err(self.opened.error(reason).hint(hint));
-        }
-        let not_text = |_| self.opened.error("the decrypted file is no text, and no Kubernetes object");
-        std::str::from_utf8(self.opened.text.expose()).map_err(not_text)
     }
 
     /// kustomize splits the text at lines that begin with `---`, and refuses (and prints) one with content behind it.
