@@ -46,11 +46,11 @@ pub fn map<'i, I: Sync, T: Send>(most: usize, items: &'i [I], make: &(impl Fn(&'
     made.into_iter().map(|(_, made)| made).collect()
 }
 
-/// How many threads are worth starting for items that take some ten microseconds each.
+/// How many threads are worth starting for items that take some ten microseconds each; [`limits::CONCURRENCY`] at most.
 pub fn for_small_items(count: usize) -> usize {
     match count / ITEMS_OF_A_THREAD {
         0 | 1 => 1,
-        worth => worth.min(processors()),
+        worth => worth.min(processors()).min(limits::CONCURRENCY.get()),
     }
 }
 
@@ -93,6 +93,6 @@ mod tests {
     #[test]
     fn starts_no_thread_for_a_few_small_items() {
         assert_eq!([0, 1, 16, 31].map(for_small_items), [1; 4]);
-        assert_eq!(for_small_items(1_000_000), processors());
+        assert_eq!(for_small_items(1_000_000), processors().min(20));
     }
 }
