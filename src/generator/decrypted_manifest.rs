@@ -26,7 +26,7 @@ pub(super) fn read<'a>(mut opened: Opened<'a>, origin: &Sentence) -> Result<Piec
     let text = std::mem::replace(&mut opened.text, Secret::new(Cow::Borrowed(&[])));
     let mut text = manifest_text(text, &opened).map_err(|error| vec![error])?;
     let mut reader = Reader { opened: &opened, origin, document: 0, errors: Vec::new(), resources: Vec::new() };
-    let documents = match yaml::parse(text.as_bytes()) {
+    let documents = match yaml::parse_text(&text) {
         Ok(documents) => documents,
         Err(YamlError::Syntax { rule, position }) => {
             let reason = Sentence::new("the decrypted text is not YAML: ").words(rule);

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 pub use json::to_json;
-pub use reader::{YamlError, parse};
+pub use reader::{YamlError, parse, parse_text};
 
 /// A place in a text; both numbers count from 1, columns in characters. 0 means unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -46,3 +46,11 @@ pub enum YamlError {
 pub fn parse(bytes: &[u8]) -> Result<Vec<Document>, YamlError> {
     tree::read_documents(Source::new(bytes)?)
 }
+
+/// [`parse`] for what is known to be UTF-8 already, which may be megabytes.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_text(text: &str) -> Result<Vec<Document>, YamlError> {
+    tree::read_documents(Source::of_text(text)?)
+}

@@ -47,20 +47,28 @@ impl<'a> Source<'a> {
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             return Err(Mark::default().error("the text is UTF-16, only UTF-8 is read"));
         }
-        let bytes_before = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
-        let (_, content) = bytes.split_at_checked(bytes_before).unwrap_or((&[], bytes));
-        let text = match std::str::from_utf8(content) {
-            Ok(text) => text,
-            Err(error) => return Err(mark_after(content, error.valid_up_to()).error("the text is not UTF-8")),
-        };
-        if let Some(index) = find_forbidden(content) {
-            return Err(mark_after(content, index).error("control characters are not allowed"));
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::of_text(text),
+            Err(error) => {
+                let (valid, _) = bytes.split_at_checked(error.valid_up_to()).unwrap_or_default();
+                let valid = valid.strip_prefix("\u{feff}".as_bytes()).unwrap_or(valid);
+                Err(mark_after(valid, valid.len()).error("the text is not UTF-8"))
+            }
+        }
+    }
+
+    /// Checks the characters of a whole stream that is known to be UTF-8.
+    pub fn of_text(text: &'a str) -> Result<Self, YamlError> {
+        let content = text.strip_prefix(BOM).unwrap_or(text);
+        let bytes_before = text.len() - content.len();
+        if let Some(index) = find_forbidden(content.as_bytes()) {
+            return Err(mark_after(content.as_bytes(), index).error("control characters are not allowed"));
         }
         if content.starts_with(BOM) {
             // go-yaml would lose the first character of every line that follows.
             return Err(Mark::default().error("the byte order mark stands twice"));
         }
-        Ok(Self { text, bytes_before, mark: Mark::default(), newlines: 0 })
+        Ok(Self { text: content, bytes_before, mark: Mark::default(), newlines: 0 })
     }
 
     /// Offset of a place in the bytes that were given.
@@ -213,7 +221,7 @@ impl<'a> Source<'a> {
     }
 }
 
-const BOM: &[u8] = b"\xef\xbb\xbf";
+const BOM: char = '\u{feff}';
 
 /// The place of a byte, for errors only.
 fn mark_after(content: &[u8], index: usize) -> Mark {
