@@ -12,6 +12,7 @@ use crate::{limits, secret};
 const ITEMS_OF_A_THREAD: usize = 16;
 
 /// Makes something of each item, on this thread and on up to `most` - 1 others. What was made is in the order of the items.
+/// Where there are others, each wipes its stack at its end; what is done by this one alone is the caller's to wipe.
 ///
 /// The allocators may reserve [`limits::THREAD_ADDRESSES`] for each thread. Where addresses are limited (`ulimit -v`)
 /// there are only as many threads as fit, because a thread that took the last of them would leave nothing to any.

@@ -15,6 +15,7 @@ use crate::jail::{FileBytes, JailError, Reason, Root};
 use crate::limits;
 use crate::path::SourcePath;
 use crate::policy::{Authority, Denial};
+use crate::secret;
 use crate::sops::{self, Attempt, Cleartext, Format, KeyKinds, KeyService, ShareRequest, SopsError};
 use crate::workers;
 
@@ -175,6 +176,8 @@ impl<'a> Decryptor<'a> {
         // milliseconds only, nothing parts them.
         let threads = if computes { most.min(workers::processors().saturating_add(1)) } else { most };
         let results = workers::map(threads, &unique, &|source| self.open(source, places, make));
+        // Other threads have done so; with this one alone, nobody has.
+        secret::wipe_stack();
         let mut opened = BTreeMap::new();
         let mut failed = Vec::new();
         for (source, result) in unique.into_iter().zip(results) {

@@ -141,6 +141,7 @@ fn split_comment(line: &str) -> (&str, Option<&str>) {
 
 /// A comment that may be a name: short, and no recipient, address or directive.
 fn as_name(comment: &str) -> Option<String> {
+    // What editors, linters and people leave for each other: read here, not left here.
     let is_directive =
         ["yaml-", "yamllint", "vim:", "prettier", "TODO", "FIXME"].iter().any(|begin| comment.starts_with(begin));
     let is_name = !comment.is_empty()

@@ -37,6 +37,28 @@ fn names_every_source_in_order() {
     assert_eq!(generator.kind(), GeneratorKind::Ksops);
 }
 
+/// So many that several threads read them.
+#[test]
+fn keeps_the_order_of_many_files() {
+    fn files<'a>(names: &'a [String], texts: &'a [String]) -> Vec<(&'a str, &'a [u8])> {
+        names.iter().zip(texts).map(|(name, text)| (name.as_str(), text.as_bytes())).collect()
+    }
+    let names: Vec<String> = (0..100).map(|number| format!("{number}.yaml")).collect();
+    let manifest = format!("apiVersion: viaduct.ai/v1\nkind: ksops\nfiles: {names:?}\n");
+    let object = |number| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s{number}}}\n");
+    let mut texts: Vec<String> = (0..100).map(object).collect();
+    let found = objects(&manifest, &files(&names, &texts));
+    let found: Vec<_> = found.iter().map(|object| object["metadata"]["name"].clone()).collect();
+    assert_eq!(found, (0..100).map(|number| json!(format!("s{number}"))).collect::<Vec<_>>());
+
+    for number in [5, 50, 51, 99] {
+        texts[number] = "a: [".to_owned();
+    }
+    let Err(errors) = render(&manifest, &files(&names, &texts)) else { panic!("accepted") };
+    let found: Vec<String> = errors.iter().map(|error| error.field.to_string()).collect();
+    assert_eq!(found, ["files[5]", "files[50]", "files[51]", "files[99]"]);
+}
+
 #[test]
 fn copies_the_entry_s_metadata_and_not_the_generator_s() {
     let manifest = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata:\n  name: gen\n  namespace: other\n  labels: {x: \

@@ -293,7 +293,7 @@ fn lossy(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
-/// With the characters that `\uXXXX` stands for.
+/// With the characters that `\u` and four hexadecimal digits stand for.
 fn unescaped(text: &str) -> String {
     let mut pieces = text.split("\\u");
     let mut out = pieces.next().unwrap_or_default().to_owned();

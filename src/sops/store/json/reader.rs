@@ -298,7 +298,7 @@ fn number_prefix(text: &[u8]) -> (Option<usize>, bool) {
     (Some(end), is_integer)
 }
 
-/// The UTF-16 unit of `\uXXXX` at the beginning of the text.
+/// The UTF-16 unit of `\u` and four hexadecimal digits at the beginning of the text.
 fn utf16_escape(text: &[u8]) -> Option<u16> {
     let &[b'\\', b'u', a, b, c, d] = text.first_chunk::<6>()? else {
         return None;
