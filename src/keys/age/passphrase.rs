@@ -12,6 +12,8 @@ use crate::keys::terminal::{self, Echo};
 use crate::limits;
 use crate::text::Printable;
 
+const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE";
+
 /// How often a passphrase is asked for.
 const TRIES: usize = 3;
 
@@ -25,13 +27,15 @@ pub(super) struct PassphraseFile {
 impl PassphraseFile {
     /// Whether the text of a source is an age file, not identities (as sops tells them apart).
     pub(super) fn is_age_file(text: &[u8]) -> bool {
-        text.starts_with(b"age-encryption") || text.starts_with(b"-----BEGIN AGE")
+        text.starts_with(b"age-encryption") || text.starts_with(ARMOR_BEGIN)
     }
 
     /// Takes an age file, armored or not.
     pub(super) fn parse(name: &Printable, text: &[u8]) -> Result<Self, &'static str> {
+        // The last byte of a binary file may be what a blank is, and belongs to it.
+        let text = if text.starts_with(ARMOR_BEGIN) { text.trim_ascii_end() } else { text };
         let mut file = Vec::with_capacity(text.len());
-        ArmoredReader::new(text.trim_ascii_end()).read_to_end(&mut file).map_err(|_| "is a damaged age file")?;
+        ArmoredReader::new(text).read_to_end(&mut file).map_err(|_| "is a damaged age file")?;
         match Decryptor::new_buffered(file.as_slice()) {
             Ok(decryptor) if decryptor.is_scrypt() => {}
             Ok(_) => return Err("is an age file that is encrypted for a key, not with a passphrase"),
@@ -140,6 +144,18 @@ mod tests {
         let wrong = "is protected by a passphrase, and those given are wrong".to_owned();
         assert_eq!(asked(&file, &["a", "b", "c", "right"]), (Err(wrong), 3));
         assert_eq!(asked(&file, &[]), (Err("is protected by a passphrase, and nobody answers".to_owned()), 1));
+    }
+
+    #[test]
+    fn opens_files_that_end_with_any_byte() {
+        let identity = age::x25519::Identity::generate();
+        let text = identity.to_string();
+        let mut files = std::iter::repeat_with(|| locked(text.expose_secret(), "right"));
+        for is_blank in [false, true] {
+            let mut wanted = files.by_ref().filter(|file| file.last().is_some_and(u8::is_ascii_whitespace) == is_blank);
+            let file = wanted.next().expect("there is always another");
+            assert_eq!(asked(&file, &["right"]), (Ok(vec![identity.to_public().to_string()]), 1), "blank: {is_blank}");
+        }
     }
 
     #[test]
